@@ -1,0 +1,1 @@
+"""What may be written: front-ends, automata, vocabularies, matchers. Works on numpy arrays; knows no torch."""
