@@ -35,7 +35,7 @@ Ref = NewType("Ref", int)
 
 @dataclass(frozen=True, slots=True)
 class LiteralValue:
-    """One scalar: null, a boolean, a number or a string (enum and const; objects and arrays become Object/ArrayValue)."""
+    """One scalar, from enum or const (objects and arrays become ObjectValue and ArrayValue)."""
 
     value: Any
 
