@@ -1,0 +1,268 @@
+"""`ByteDfa`: a `CharDfa` spelled in bytes: UTF-8, or the inside of a JSON string.
+
+Above `chardfa`, below the engine. A byte state is a char state, or a place inside a character: within a UTF-8
+sequence or an escape. Such a place is (kind, first code, char state), and where all characters below it lead to one
+target it is (kind, target) whoever came here: `.*` has a handful of states in any encoding.
+
+kind  bytes that follow                         kind  bytes that follow
+c1    80-BF                                     esc   what may stand after a backslash
+c2    80-BF, then c1                            u0..  00 and two digits (canonical \\u escapes)
+c3    80-BF, then c2                            h4-h1 that many hex digits (hd: the second after d)
+e0    A0-BF, then c1   (no overlong forms)      p2 p1 the last two digits of a high surrogate
+ed    80-9F, then c1   (no surrogates)          qs qu qd qc  backslash, u, d, c-f of the low one, then h2
+f0    90-BF, then c2
+f4    80-8F, then c2   (up to U+10FFFF)
+
+Rows are `array('i')` of 256 targets, so that numpy reads them without a copy.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Hashable
+
+from grammars.regex.chardfa import CharDfa
+from grammars.regex.language import Alphabet
+
+__all__ = ["ENCODINGS", "ByteDfa"]
+
+ENCODINGS = ("utf8", "json", "json_any")
+
+_DEAD_ROW = array("i", [-1]) * 256
+_QUOTE = 0x22
+
+# (first byte, last byte, kind or "" for a whole character, first code, codes per byte)
+_Branch = tuple[int, int, str, int, int]
+# (first byte, last byte, kind or "", first code, mask of the classes below)
+_Entry = tuple[int, int, str, int, int]
+
+_HEX_LOWER = ((0x30, 0x39, 0), (0x61, 0x66, 10))
+_HEX_ANY = (*_HEX_LOWER, (0x41, 0x46, 10))
+_SHORT = ((0x22, 0x22), (0x5C, 0x5C), (0x62, 0x08), (0x66, 0x0C), (0x6E, 0x0A), (0x72, 0x0D), (0x74, 0x09))
+
+
+def _hex(kind: str, base: int, size: int) -> list[_Branch]:
+    return [(low, high, kind, base + digit * size, size) for low, high, digit in _HEX_ANY]
+
+
+def _branches(encoding: str, kind: str, base: int) -> list[_Branch]:
+    """What may follow in a place. A branch of several bytes steps its first code by the given size each."""
+    if kind == "c1":
+        return [(0x80, 0xBF, "", base, 1)]
+    if kind == "c2":
+        return [(0x80, 0xBF, "c1", base, 64)]
+    if kind == "c3":
+        return [(0x80, 0xBF, "c2", base, 4096)]
+    if kind == "e0":
+        return [(0xA0, 0xBF, "c1", 0x800, 64)]
+    if kind == "ed":
+        return [(0x80, 0x9F, "c1", 0xD000, 64)]
+    if kind == "f0":
+        return [(0x90, 0xBF, "c2", 0x10000, 4096)]
+    if kind == "f4":
+        return [(0x80, 0x8F, "c2", 0x100000, 4096)]
+    if kind == "root":
+        if encoding == "utf8":
+            ascii_part = [(0, 0x7F, "", 0, 1)]
+        else:
+            ascii_part = [(low, high, "", low, 1) for low, high in ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))]
+            ascii_part.append((0x5C, 0x5C, "esc", 0, 0))
+        return [
+            *ascii_part,
+            (0xC2, 0xDF, "c1", 0x80, 64),
+            (0xE0, 0xE0, "e0", 0x800, 0),
+            (0xE1, 0xEC, "c2", 0x1000, 4096),
+            (0xED, 0xED, "ed", 0xD000, 0),
+            (0xEE, 0xEF, "c2", 0xE000, 4096),
+            (0xF0, 0xF0, "f0", 0x10000, 0),
+            (0xF1, 0xF3, "c3", 0x40000, 1 << 18),
+            (0xF4, 0xF4, "f4", 0x100000, 0),
+        ]
+    if kind == "esc":
+        short = [(byte, byte, "", code, 1) for byte, code in _SHORT]
+        if encoding == "json":
+            return [*short, (0x75, 0x75, "u0", 0, 0)]
+        return [*short, (0x2F, 0x2F, "", 0x2F, 1), (0x75, 0x75, "h4", 0, 0)]
+    return _escape_branches(kind, base)
+
+
+def _escape_branches(kind: str, base: int) -> list[_Branch]:
+    if kind == "u0":
+        return [(0x30, 0x30, "u00", 0, 0)]
+    if kind == "u00":
+        return [(0x30, 0x30, "u000", 0, 0)]
+    if kind == "u000":
+        return [(0x30, 0x30, "low0", 0, 0), (0x31, 0x31, "low1", 0, 0)]
+    if kind == "low0":
+        # 8, 9, a, c, d have short escapes
+        return [(0x30, 0x37, "", 0, 1), (0x62, 0x62, "", 0xB, 1), (0x65, 0x66, "", 0xE, 1)]
+    if kind == "low1":
+        return [(low, high, "", 0x10 + digit, 1) for low, high, digit in _HEX_LOWER]
+    if kind == "h4":
+        return [
+            (0x30, 0x39, "h3", 0, 4096),
+            (0x61, 0x63, "h3", 0xA000, 4096),
+            (0x41, 0x43, "h3", 0xA000, 4096),
+            (0x64, 0x64, "hd", 0xD000, 0),
+            (0x44, 0x44, "hd", 0xD000, 0),
+            (0x65, 0x66, "h3", 0xE000, 4096),
+            (0x45, 0x46, "h3", 0xE000, 4096),
+        ]
+    if kind == "h3":
+        return _hex("h2", base, 256)
+    if kind == "h2":
+        return _hex("h1", base, 16)
+    if kind == "h1":
+        return _hex("", base, 1)
+    if kind == "hd":
+        return [
+            (0x30, 0x37, "h2", 0xD000, 256),
+            (0x38, 0x39, "p2", 0x10000, 1 << 18),
+            (0x61, 0x62, "p2", 0x10000 + (2 << 18), 1 << 18),
+            (0x41, 0x42, "p2", 0x10000 + (2 << 18), 1 << 18),
+        ]
+    if kind == "p2":
+        return _hex("p1", base, 1 << 14)
+    if kind == "p1":
+        return _hex("qs", base, 1 << 10)
+    if kind == "qs":
+        return [(0x5C, 0x5C, "qu", base, 0)]
+    if kind == "qu":
+        return [(0x75, 0x75, "qd", base, 0)]
+    if kind == "qd":
+        return [(0x64, 0x64, "qc", base, 0), (0x44, 0x44, "qc", base, 0)]
+    assert kind == "qc"
+    return [(0x63, 0x66, "h2", base, 256), (0x43, 0x46, "h2", base, 256)]
+
+
+_SPAN = {
+    "c1": 64, "c2": 4096, "c3": 1 << 18, "e0": 0x800, "ed": 0x800, "f0": 0x30000, "f4": 0x10000,
+    "h3": 4096, "h2": 256, "h1": 16, "p2": 1 << 18, "p1": 1 << 14, "qs": 1024, "qu": 1024, "qd": 1024, "qc": 1024,
+}  # fmt: skip
+"""How many codes lie below a place whose codes are contiguous."""
+
+
+def _mask_below(alphabet: Alphabet, encoding: str, kind: str, base: int) -> int:
+    span = _SPAN.get(kind)
+    if span is not None:
+        return alphabet.between(base, base + span - 1)
+    mask = 0
+    for entry in _entries(alphabet, encoding, kind, base):
+        mask |= entry[4]
+    return mask
+
+
+def _entries(alphabet: Alphabet, encoding: str, kind: str, base: int) -> list[_Entry]:
+    """The branches of a place cut at class borders: as few entries as possible."""
+    key = (encoding, kind, base)
+    found: list[_Entry] | None = alphabet.layouts.get(key)
+    if found is None:
+        found = []
+        for branch in _branches(encoding, kind, base):
+            if branch[2]:
+                _split_places(alphabet, encoding, branch, found)
+            else:
+                _split_characters(alphabet, branch, found)
+        alphabet.layouts[key] = found
+    return found
+
+
+def _split_characters(alphabet: Alphabet, branch: _Branch, into: list[_Entry]) -> None:
+    first, last, _, code, _ = branch
+    index = bisect_right(alphabet.starts, code) - 1
+    while first <= last:
+        byte = min(last, first + alphabet.ends[index] - code)
+        into.append((first, byte, "", code, 1 << alphabet.classes[index]))
+        code += byte - first + 1
+        first = byte + 1
+        index += 1
+
+
+def _split_places(alphabet: Alphabet, encoding: str, branch: _Branch, into: list[_Entry]) -> None:
+    first, last, kind, base, size = branch
+    for byte in range(first, last + 1):
+        code = base + (byte - first) * size
+        mask = _mask_below(alphabet, encoding, kind, code)
+        if into and into[-1][1] == byte - 1 and into[-1][2] == kind and into[-1][4] == mask and not mask & (mask - 1):
+            into[-1] = (into[-1][0], byte, kind, into[-1][3], mask)
+        else:
+            into.append((byte, byte, kind, code, mask))
+
+
+class ByteDfa:
+    """Lazy DFA over bytes (see the protocol in `grammars.regex`): every state it hands out is live.
+
+    In the JSON encodings the text is the content of a string and its closing quote: only the state after that quote
+    accepts, and nothing follows it.
+    """
+
+    def __init__(self, chars: CharDfa, encoding: str) -> None:
+        if encoding not in ENCODINGS:
+            raise ValueError(f"encoding {encoding!r} is none of {', '.join(ENCODINGS)}")
+        self.chars = chars
+        self.encoding = encoding
+        self.key: Hashable = ("regex", encoding, chars.regex)
+        self._ids: dict[tuple[str, int, int], int] = {}
+        self._places: list[tuple[str, int, int]] = []
+        self._rows: list[array[int] | None] = []
+        # ("", -1, q) is char state q; (kind, -1, t) a place that leads to t alone; (kind, code, q) any other place.
+        self.start = -1 if chars.start < 0 else self._id(("", -1, chars.start))
+        self._final = -1 if encoding == "utf8" else self._id(("final", -1, -1))
+
+    def _id(self, place: tuple[str, int, int]) -> int:
+        number = self._ids.get(place)
+        if number is None:
+            number = self._ids[place] = len(self._places)
+            self._places.append(place)
+            self._rows.append(None)
+        return number
+
+    def label(self, state: int) -> int:
+        """0 where the text may end, else -1."""
+        kind, _, target = self._places[state]
+        if kind:
+            return 0 if state == self._final else -1
+        return 0 if self._final < 0 and self.chars.accepting(target) else -1
+
+    def boundary(self, state: int) -> bool:
+        """Between two characters of the content: not within a sequence or an escape, nor after the closing quote."""
+        return not self._places[state][0]
+
+    def row(self, state: int) -> array[int]:
+        """The 256 targets of a state, -1 dead."""
+        return self._rows[state] or self._fill(state)
+
+    def _fill(self, state: int) -> array[int]:
+        row = _DEAD_ROW[:]
+        kind, code, char_state = self._places[state]
+        if kind == "final":
+            pass
+        elif kind and code < 0:
+            for first, last, child, _, _ in _branches(self.encoding, kind, 0):
+                target = self._id((child, -1, char_state))
+                row[first : last + 1] = array("i", (target,)) * (last - first + 1)
+        else:
+            self._fill_split(row, kind, code, char_state)
+        self._rows[state] = row
+        return row
+
+    def _fill_split(self, row: array[int], kind: str, code: int, char_state: int) -> None:
+        chars, ids = self.chars, self._ids
+        moves = chars.moves(char_state)
+        entries = _entries(chars.alphabet, self.encoding, kind or "root", max(code, 0))
+        for first, last, child, base, below in entries:
+            for mask, target in moves:
+                common = mask & below
+                if common:
+                    place = (child, -1, target) if common == below else (child, base, char_state)
+                    number = ids.get(place)
+                    if number is None:
+                        number = self._id(place)
+                    if first == last:
+                        row[first] = number
+                    else:
+                        row[first : last + 1] = array("i", (number,)) * (last - first + 1)
+                    break
+        if not kind and self._final >= 0 and chars.accepting(char_state):
+            row[_QUOTE] = self._final

@@ -1,0 +1,198 @@
+"""`CharDfa`: the automaton of a `Regex` over characters, built state by state on demand.
+
+A state is an interned term (see `terms`); its number is the order in which it was first reached. Only live states get
+a number, so each of them can reach acceptance. For most terms that is plain from their form; where intersections,
+complements or assertions are involved it is decided by a search for the nearest accepting term, best (shortest
+possible rest) first, within `max_states`.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+from grammars.errors import BudgetExceeded
+from grammars.regex.language import Alphabet, Regex, alphabet_for, collect, lower
+from grammars.regex.terms import Term, Terms
+
+__all__ = ["CharDfa", "start_term"]
+
+
+def start_term(regex: Regex) -> tuple[Terms, Alphabet, Term]:
+    """Arena, alphabet and term of `regex`."""
+    sets: set[tuple[tuple[int, int], ...]] = set()
+    collect(regex.node, sets)
+    alphabet = alphabet_for(frozenset(sets))
+    terms = Terms(alphabet.full)
+    return terms, alphabet, lower(regex.node, terms, alphabet.mask_of)
+
+
+class CharDfa:
+    """Lazy DFA; states are ints, -1 is dead, and `start` is -1 when the language is empty."""
+
+    def __init__(self, regex: Regex, *, max_states: int = 50_000) -> None:
+        self.regex = regex
+        self.max_states = max_states
+        self.terms, self.alphabet, term = start_term(regex)
+        self._states: list[Term] = []
+        self._number: dict[Term, int] = {}
+        self._moves: list[list[tuple[int, int]] | None] = []
+        self._alive: dict[Term, bool] = {}
+        self.start = self._state(term)
+
+    def _state(self, term: Term) -> int:
+        number = self._number.get(term)
+        if number is None:
+            if not (term.live or self._is_alive(term)):
+                number = -1
+            else:
+                number = len(self._states)
+                if number >= self.max_states:
+                    raise BudgetExceeded("max_states", self.max_states, None, "Simplify the pattern.")
+                self._states.append(term)
+                self._moves.append(None)
+            self._number[term] = number
+        return number
+
+    def moves(self, state: int) -> list[tuple[int, int]]:
+        """(mask of classes, target) of a state: disjoint masks, live targets."""
+        moves = self._moves[state]
+        if moves is None:
+            moves = []
+            for mask, term in self.terms.derive(self._states[state]):
+                target = self._state(term)
+                if target >= 0:
+                    moves.append((mask, target))
+            self._moves[state] = moves
+        return moves
+
+    def accepting(self, state: int) -> bool:
+        """May the text end here?"""
+        return self._states[state].nullable
+
+    def step(self, state: int, code: int) -> int:
+        """The state after one more character, -1 when no text of the language begins so."""
+        if state < 0:
+            return -1
+        number = self.alphabet.class_at(code)
+        if number >= 0:
+            for mask, target in self.moves(state):
+                if mask >> number & 1:
+                    return target
+        return -1
+
+    def ranges(self, state: int) -> list[tuple[int, int, int]]:
+        """(low, high, target) of a state: sorted, disjoint, only live targets."""
+        target_of: dict[int, int] = {}
+        for mask, target in self.moves(state):
+            while mask:
+                bit = mask & -mask
+                target_of[bit.bit_length() - 1] = target
+                mask ^= bit
+        out: list[tuple[int, int, int]] = []
+        alphabet = self.alphabet
+        for low, high, number in zip(alphabet.starts, alphabet.ends, alphabet.classes, strict=True):
+            target = target_of.get(number, -1)
+            if target < 0:
+                continue
+            if out and out[-1][2] == target and out[-1][1] == low - 1:
+                out[-1] = (out[-1][0], high, target)
+            else:
+                out.append((low, high, target))
+        return out
+
+    def matches(self, text: str) -> bool:
+        """Is `text` in the language?"""
+        state = self.start
+        for char in text:
+            state = self.step(state, ord(char))
+            if state < 0:
+                return False
+        return state >= 0 and self.accepting(state)
+
+    def example(self) -> str:
+        """A short text of the language; ValueError when it is empty."""
+        if self.start < 0:
+            raise ValueError("the language is empty, it has no example")
+        came: dict[int, tuple[int, int]] = {self.start: (-1, 0)}
+        heap = [(self._states[self.start].shortest, 0, self.start)]
+        while heap:
+            _, depth, state = heappop(heap)
+            if self.accepting(state):
+                return self._spell(state, came)
+            for mask, target in self.moves(state):
+                if target not in came:
+                    if len(came) >= self.max_states:
+                        raise BudgetExceeded("max_states", self.max_states)
+                    came[target] = (state, mask)
+                    heappush(heap, (self._states[target].shortest, depth + 1, target))
+        raise AssertionError("a live state reaches acceptance")
+
+    def _spell(self, state: int, came: dict[int, tuple[int, int]]) -> str:
+        chars: list[str] = []
+        while True:
+            before, mask = came[state]
+            if before < 0:
+                return "".join(reversed(chars))
+            chars.append(self._char_in(mask))
+            state = before
+
+    def _char_in(self, mask: int) -> str:
+        alphabet = self.alphabet
+        best = -1
+        for low, high, number in zip(alphabet.starts, alphabet.ends, alphabet.classes, strict=True):
+            if number < 0 or not mask >> number & 1:
+                continue
+            for wanted in (0x61, 0x30, 0x41, 0x21):
+                if low <= wanted <= high:
+                    return chr(wanted)
+            if high >= 0x21 and best < 0x21:
+                best = max(low, 0x21)
+            elif best < 0:
+                best = low
+        return chr(best)
+
+    # --- liveness -----------------------------------------------------------------------------------------------
+
+    def _is_alive(self, term: Term) -> bool:
+        """Can `term` reach a nullable term? Memoised; what is found marks every term on the way."""
+        alive = self._alive
+        known = alive.get(term)
+        if known is not None:
+            return known
+        derive = self.terms.derive
+        before: dict[Term, list[Term]] = {term: []}
+        heap: list[tuple[int, int, Term]] = []
+        count = 0
+        current: Term | None = term
+        while current is not None:
+            if current.nullable or current.live or alive.get(current):
+                self._mark_alive(current, before)
+                return True
+            if alive.get(current) is None:
+                for _, target in derive(current):
+                    sources = before.get(target)
+                    if sources is not None:
+                        sources.append(current)
+                        continue
+                    before[target] = [current]
+                    count += 1
+                    if count > self.max_states:
+                        raise BudgetExceeded(
+                            "max_states", self.max_states, None, "Simplify the patterns that have to hold together."
+                        )
+                    # Newest first among equals: a deep walk ends sooner than a broad one.
+                    heappush(heap, (target.shortest, -count, target))
+            current = heappop(heap)[2] if heap else None
+        for dead in before:
+            alive[dead] = False
+        return False
+
+    def _mark_alive(self, found: Term, before: dict[Term, list[Term]]) -> None:
+        stack = [found]
+        while stack:
+            term = stack.pop()
+            if self._alive.get(term):
+                if term is not found:
+                    continue
+            self._alive[term] = True
+            stack.extend(t for t in before.get(term, ()) if not self._alive.get(t))

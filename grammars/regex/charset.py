@@ -1,0 +1,210 @@
+"""Sets of characters as sorted, disjoint, non-adjacent ranges of Unicode scalar values.
+
+Lowest part of `grammars.regex`: the parser builds these, the alphabet cuts them into classes. A charset is a plain
+tuple of (low, high) pairs, both inclusive, so that it hashes and compares fast. Surrogates (U+D800..U+DFFF) are not
+characters: `clip` drops them, and no complement brings them in.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+__all__ = [
+    "ALL",
+    "NOTHING",
+    "Charset",
+    "category",
+    "clip",
+    "complement",
+    "fold_case",
+    "from_chars",
+    "intersect",
+    "normalise",
+    "script",
+    "union",
+]
+
+Charset = tuple[tuple[int, int], ...]
+
+ALL: Charset = ((0, 0xD7FF), (0xE000, 0x10FFFF))
+NOTHING: Charset = ()
+
+
+def normalise(ranges: Iterable[tuple[int, int]]) -> Charset:
+    """Sorted, merged ranges; surrogates removed."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            if high > merged[-1][1]:
+                merged[-1] = (merged[-1][0], high)
+        else:
+            merged.append((low, high))
+    return clip(merged)
+
+
+def clip(ranges: Iterable[tuple[int, int]]) -> Charset:
+    """The scalar values of sorted `ranges`: whatever lies in the surrogate block is cut out."""
+    out: list[tuple[int, int]] = []
+    for low, high in ranges:
+        if high < 0xD800 or low > 0xDFFF:
+            out.append((low, high))
+            continue
+        if low < 0xD800:
+            out.append((low, 0xD7FF))
+        if high > 0xDFFF:
+            out.append((0xE000, high))
+    return tuple(out)
+
+
+def from_chars(chars: str) -> Charset:
+    """The set of the characters of `chars`."""
+    return normalise((ord(c), ord(c)) for c in chars)
+
+
+def union(*sets: Charset) -> Charset:
+    """Characters in at least one of `sets`."""
+    return normalise(pair for one in sets for pair in one)
+
+
+def complement(charset: Charset) -> Charset:
+    """Scalar values not in `charset`."""
+    out: list[tuple[int, int]] = []
+    start = 0
+    for low, high in charset:
+        if low > start:
+            out.append((start, low - 1))
+        start = high + 1
+    if start <= 0x10FFFF:
+        out.append((start, 0x10FFFF))
+    return clip(out)
+
+
+def intersect(one: Charset, other: Charset) -> Charset:
+    """Characters in both sets, by merging the two sorted lists."""
+    out: list[tuple[int, int]] = []
+    i = j = 0
+    while i < len(one) and j < len(other):
+        low, high = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
+        if low <= high:
+            out.append((low, high))
+        if one[i][1] < other[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(out)
+
+
+@lru_cache(maxsize=1)
+def _by_category() -> dict[str, list[tuple[int, int]]]:
+    """General category -> ranges, in one pass over Unicode (about 0.1 s, only when a pattern says \\p)."""
+    table: dict[str, list[tuple[int, int]]] = {}
+    category_of = unicodedata.category
+    start, current = 0, category_of(chr(0))
+    for code in range(1, 0x110000):
+        now = category_of(chr(code))
+        if now != current:
+            table.setdefault(current, []).append((start, code - 1))
+            start, current = code, now
+    table.setdefault(current, []).append((start, 0x10FFFF))
+    return table
+
+
+_LONG_CATEGORIES = {
+    "letter": "L", "cased_letter": "LC", "uppercase_letter": "Lu", "lowercase_letter": "Ll", "titlecase_letter": "Lt",
+    "modifier_letter": "Lm", "other_letter": "Lo", "mark": "M", "nonspacing_mark": "Mn", "spacing_mark": "Mc",
+    "enclosing_mark": "Me", "number": "N", "decimal_number": "Nd", "digit": "Nd", "letter_number": "Nl",
+    "other_number": "No", "punctuation": "P", "punct": "P", "connector_punctuation": "Pc", "dash_punctuation": "Pd",
+    "open_punctuation": "Ps", "close_punctuation": "Pe", "initial_punctuation": "Pi", "final_punctuation": "Pf",
+    "other_punctuation": "Po", "symbol": "S", "math_symbol": "Sm", "currency_symbol": "Sc", "modifier_symbol": "Sk",
+    "other_symbol": "So", "separator": "Z", "space_separator": "Zs", "line_separator": "Zl",
+    "paragraph_separator": "Zp", "other": "C", "control": "Cc", "cntrl": "Cc", "format": "Cf", "private_use": "Co",
+    "unassigned": "Cn", "surrogate": "Cs", "combining_mark": "M",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def category(name: str) -> Charset | None:
+    """The characters of a general category ("Lu", "L", "Letter") or of Any, ASCII, Assigned; None when unknown."""
+    if name == "Any":
+        return ALL
+    if name == "ASCII":
+        return ((0, 0x7F),)
+    table = _by_category()
+    if name == "Assigned":
+        return complement(normalise(table["Cn"]))
+    short = name if name in table else _LONG_CATEGORIES.get(name.lower(), name)
+    if short == "LC":
+        return normalise(pair for key in ("Lu", "Ll", "Lt") for pair in table[key])
+    keys = [key for key in table if key == short or (len(short) == 1 and key[0] == short)]
+    if not keys:
+        return None
+    return normalise(pair for key in keys for pair in table[key])
+
+
+# unicodedata knows no scripts; the first word of a character's name does, for the scripts that patterns ask for.
+_SCRIPT_WORDS = {
+    "latin": "LATIN", "latn": "LATIN", "greek": "GREEK", "grek": "GREEK", "cyrillic": "CYRILLIC", "cyrl": "CYRILLIC",
+    "hebrew": "HEBREW", "hebr": "HEBREW", "arabic": "ARABIC", "arab": "ARABIC", "hiragana": "HIRAGANA",
+    "hira": "HIRAGANA", "katakana": "KATAKANA", "kana": "KATAKANA", "hangul": "HANGUL", "hang": "HANGUL",
+    "thai": "THAI", "devanagari": "DEVANAGARI", "deva": "DEVANAGARI", "armenian": "ARMENIAN", "armn": "ARMENIAN",
+    "georgian": "GEORGIAN", "geor": "GEORGIAN", "bengali": "BENGALI", "beng": "BENGALI", "tamil": "TAMIL",
+    "taml": "TAMIL",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def script(name: str) -> Charset | None:
+    """None: scripts are not in `unicodedata`, and a guess from character names would be silently wrong."""
+    return None
+
+
+@lru_cache(maxsize=1)
+def _case_classes() -> dict[int, frozenset[int]]:
+    """Each cased character -> all characters that differ from it by case only (simple mappings)."""
+    groups: dict[str, set[int]] = {}
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        lower, upper = char.lower(), char.upper()
+        if lower != char or upper != char:
+            for key in {lower, upper}:
+                if len(key) == 1:
+                    groups.setdefault(key, set()).update({code, ord(key)})
+    parent: dict[int, set[int]] = {}
+    for members in groups.values():
+        joined = set(members)
+        for code in members:
+            joined |= parent.get(code, set())
+        for code in joined:
+            parent[code] = joined
+    return {code: frozenset(members) for code, members in parent.items() if len(members) > 1}
+
+
+_ASCII_ONLY = re.compile(r"[\x00-\x7f]*\Z")
+
+
+def fold_case(charset: Charset) -> Charset:
+    """`charset` closed under simple case mapping.
+
+    An ASCII letter gains ASCII letters only: as in ECMA without the u flag, `s` must not match U+017F (long s).
+    """
+    extra: list[tuple[int, int]] = []
+    for low, high in charset:
+        for first, last, shift in ((0x41, 0x5A, 32), (0x61, 0x7A, -32)):
+            a, b = max(low, first), min(high, last)
+            if a <= b:
+                extra.append((a + shift, b + shift))
+    if charset and charset[-1][1] > 0x7F:
+        classes = _case_classes()
+        members = classes if sum(high - low for low, high in charset) > 4000 else None
+        codes: Iterable[int]
+        if members is None:
+            codes = (code for low, high in charset for code in range(max(low, 0x80), high + 1) if code in classes)
+        else:
+            codes = (code for low, high in charset for code in members if low <= code <= high and code > 0x7F)
+        for code in codes:
+            extra.extend((other, other) for other in classes[code] if other > 0x7F)
+    return normalise([*charset, *extra]) if extra else charset

@@ -1,0 +1,416 @@
+"""Pattern text to tree: ECMA-262 (as JSON Schema uses it) and Python `re`, told apart by `dialect`.
+
+The parser is one recursive descent over the pattern. What no automaton can do is refused with the offset and a way
+out: back-references, atomic groups and possessive quantifiers, conditionals. Choices that are not obvious:
+  - \\d \\w \\b are ASCII in both dialects, \\s is ECMA's white space in "ecma" and ASCII's in "python";
+  - $ without the m flag is the very end in both (Python's own also matches before a final newline);
+  - "ecma" is lenient as browsers are without the u flag: identity escapes of punctuation, lone { ] }; but escapes of
+    letters that mean something in other dialects (\\A, \\Z, \\h ...) are refused rather than taken for the letter;
+  - lazy quantifiers are accepted: they change what is captured, not which texts match;
+  - \\p{..} knows general categories; scripts are refused (the standard library has no table of them).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NoReturn
+
+from grammars.errors import RegexError
+from grammars.regex import charset as cs
+from grammars.regex.charset import Charset
+from grammars.regex.language import ANY_CHAR, BEGIN, EMPTY, END, NEVER, Node, Regex, alternatives, searching, whole
+
+__all__ = ["parse"]
+
+_DIGIT: Charset = ((0x30, 0x39),)
+_WORD: Charset = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
+_SPACE_ECMA = cs.from_chars("\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B))))
+_SPACE_ASCII = cs.from_chars("\t\n\v\f\r ")
+_NEWLINES = {"ecma": cs.from_chars("\n\r\u2028\u2029"), "python": cs.from_chars("\n")}
+_CONTROLS = {"n": 10, "r": 13, "t": 9, "v": 11, "f": 12}
+_MAX_REPEAT = 1_000_000
+
+
+@lru_cache(maxsize=4096)
+def parse(pattern: str, *, dialect: str = "ecma", search: bool) -> Regex:
+    """The language of `pattern`.
+
+    search=True: texts in which the pattern matches somewhere (JSON Schema's `pattern`); False: as a whole.
+    Raises RegexError with the offset of what is malformed or not regular.
+    """
+    if dialect not in _NEWLINES:
+        raise ValueError(f"dialect {dialect!r} is neither 'ecma' nor 'python'")
+    tree = _Parser(pattern, dialect).parse()
+    return Regex(searching(tree) if search else whole(tree))
+
+
+class _Parser:
+    def __init__(self, pattern: str, dialect: str) -> None:
+        self.pattern = pattern
+        self.dialect = dialect
+        self.ecma = dialect == "ecma"
+        self.at = 0
+        self.groups = 0
+        self.ignore_case = self.multiline = self.dot_all = False
+
+    def fail(self, problem: str, remedy: str = "", offset: int | None = None, width: int = 1) -> NoReturn:
+        raise RegexError(self.pattern, self.at if offset is None else offset, problem, remedy, width=width)
+
+    def peek(self, count: int = 1) -> str:
+        return self.pattern[self.at : self.at + count]
+
+    def eat(self, text: str) -> bool:
+        if self.pattern.startswith(text, self.at):
+            self.at += len(text)
+            return True
+        return False
+
+    # --- structure ----------------------------------------------------------------------------------------------
+
+    def parse(self) -> Node:
+        try:
+            tree = self.disjunction()
+        except RecursionError:
+            self.fail("groups are nested too deeply.", "Flatten the pattern.")
+        if self.at < len(self.pattern):
+            self.fail("this parenthesis closes nothing.", "Escape it: \\)")
+        return tree
+
+    def disjunction(self) -> Node:
+        branches = [self.sequence()]
+        while self.eat("|"):
+            branches.append(self.sequence())
+        return branches[0] if len(branches) == 1 else alternatives(branches)
+
+    def sequence(self) -> Node:
+        items: list[Node] = []
+        while self.at < len(self.pattern) and self.pattern[self.at] not in "|)":
+            item = self.quantified()
+            if item[0] == "cat":
+                items.extend(item[1])
+            else:
+                items.append(item)
+        return items[0] if len(items) == 1 else ("cat", tuple(items))
+
+    def quantified(self) -> Node:
+        start = self.at
+        item, repeatable = self.atom()
+        bounds = self.quantifier()
+        if bounds is None:
+            return item
+        if not repeatable:
+            self.fail("there is nothing to repeat here.", "Remove the quantifier.", start)
+        low, high = bounds
+        if not self.eat("?") and self.peek() == "+":
+            self.fail("a possessive quantifier cannot be compiled to an automaton.", "Remove the second '+'.")
+        after = self.at
+        if self.quantifier() is not None:
+            self.fail("a quantifier cannot be repeated.", "Put the first part in a group: (?:...)", after)
+        return ("rep", item, low, high)
+
+    def quantifier(self) -> tuple[int, int | None] | None:
+        char = self.peek()
+        if char == "*":
+            self.at += 1
+            return 0, None
+        if char == "+":
+            self.at += 1
+            return 1, None
+        if char == "?":
+            self.at += 1
+            return 0, 1
+        if char != "{":
+            return None
+        return self.braces()
+
+    def braces(self) -> tuple[int, int | None] | None:
+        """{m}, {m,}, {m,n} (and {,n} in Python); anything else in braces is literal text."""
+        end = self.pattern.find("}", self.at)
+        if end < 0:
+            return None
+        first, comma, second = self.pattern[self.at + 1 : end].partition(",")
+        digits = first + second
+        if not (digits == "" or (digits.isascii() and digits.isdigit())):
+            return None
+        if not first and (self.ecma or not second):
+            return None
+        low = int(first or 0)
+        high = low if not comma else int(second) if second else None
+        if high is not None and high < low:
+            self.fail("the bounds of this repetition are out of order.", "Swap them.", width=end + 1 - self.at)
+        if max(low, high or 0) > _MAX_REPEAT:
+            self.fail(f"more than {_MAX_REPEAT:,} repetitions.", "Lower the bound.", width=end + 1 - self.at)
+        self.at = end + 1
+        return low, high
+
+    # --- atoms --------------------------------------------------------------------------------------------------
+
+    def atom(self) -> tuple[Node, bool]:
+        """One atom, and whether a quantifier may follow it."""
+        char = self.pattern[self.at]
+        if char == "(":
+            return self.group()
+        if char == "[":
+            return self.bracket(), True
+        if char == "\\":
+            return self.escape()
+        if char == "{" and self.braces() is not None or char in "*+?":
+            self.fail("there is nothing to repeat here.", "Escape it with a backslash to match it literally.")
+        self.at += 1
+        if char == ".":
+            return (ANY_CHAR if self.dot_all else ("set", cs.complement(_NEWLINES[self.dialect]))), True
+        if char == "^":
+            return (self.line_start() if self.multiline else BEGIN), False
+        if char == "$":
+            return (self.line_end() if self.multiline else END), False
+        return self.chars(((ord(char), ord(char)),)), True
+
+    def chars(self, charset: Charset) -> Node:
+        """A node for one character of `charset`, under the flags."""
+        charset = cs.clip(charset)
+        if self.ignore_case:
+            charset = cs.fold_case(charset)
+        return ("set", charset) if charset else NEVER
+
+    def line_start(self) -> Node:
+        return alternatives([BEGIN, ("behind", ("set", _NEWLINES[self.dialect]), False)])
+
+    def line_end(self) -> Node:
+        return alternatives([END, ("ahead", ("set", _NEWLINES[self.dialect]), False)])
+
+    def group(self) -> tuple[Node, bool]:
+        start = self.at
+        self.at += 1
+        flags = self.ignore_case, self.multiline, self.dot_all
+        wrap: tuple[str, bool] | None = None
+        if self.eat("?"):
+            wrap, done = self.group_kind(start)
+            if done is not None:
+                return done, False
+        else:
+            self.groups += 1
+        inner = self.disjunction()
+        if not self.eat(")"):
+            self.fail("this group is never closed.", "Add a ')'.", start)
+        self.ignore_case, self.multiline, self.dot_all = flags
+        if wrap is None:
+            return inner, True
+        return (wrap[0], inner, wrap[1]), self.ecma and wrap[0] == "ahead"
+
+    def group_kind(self, start: int) -> tuple[tuple[str, bool] | None, Node | None]:
+        """What follows '(?': the assertion to wrap the group in, or the whole node when there is nothing inside."""
+        for text, wrap in (("=", ("ahead", False)), ("!", ("ahead", True))):
+            if self.eat(text):
+                return wrap, None
+        for text, wrap in (("<=", ("behind", False)), ("<!", ("behind", True))):
+            if self.eat(text):
+                return wrap, None
+        if self.eat(":"):
+            return None, None
+        if self.eat("<") or self.eat("P<"):
+            end = self.pattern.find(">", self.at)
+            name = self.pattern[self.at : end] if end > 0 else ""
+            if not name.replace("$", "_").isidentifier():
+                self.fail("a group name is expected here.", "Use letters, digits and _.")
+            self.at = end + 1
+            self.groups += 1
+            return None, None
+        if self.eat("#"):
+            end = self.pattern.find(")", self.at)
+            if end < 0:
+                self.fail("this comment is never closed.", "Add a ')'.", start)
+            self.at = end + 1
+            return None, EMPTY
+        if self.peek() == ">":
+            self.fail("an atomic group cannot be compiled to an automaton.", "Use (?:...) instead.", start, 3)
+        if self.peek() == "(":
+            self.fail("a conditional group cannot be compiled to an automaton.", "Write both cases out.", start, 3)
+        if self.peek(2) == "P=":
+            self.refuse_reference(start, 4)
+        return self.flags(start)
+
+    def flags(self, start: int) -> tuple[None, Node | None]:
+        on = True
+        while True:
+            char = self.peek()
+            self.at += 1
+            if char == "-" and on:
+                on = False
+            elif char == "i":
+                self.ignore_case = on
+            elif char == "m":
+                self.multiline = on
+            elif char == "s":
+                self.dot_all = on
+            elif char in ("a", "u") and char:
+                continue
+            elif char == ":":
+                return None, None
+            elif char == ")" and on:
+                if start != 0:
+                    self.fail("flags for the whole pattern must stand at its start.", "Use (?i:...).", start)
+                return None, EMPTY
+            else:
+                self.at -= 1
+                self.fail("this kind of group is not known.", "Known flags are i, m and s.", start, self.at - start)
+
+    def refuse_reference(self, start: int, width: int) -> NoReturn:
+        self.fail("a back-reference cannot be compiled to an automaton.", "Write the cases out.", start, width)
+
+    # --- escapes ------------------------------------------------------------------------------------------------
+
+    def escape(self) -> tuple[Node, bool]:
+        start = self.at
+        char = self.pattern[start + 1 : start + 2]
+        if char in ("b", "B") and char:
+            self.at += 2
+            return _word_border(char == "B"), False
+        if not self.ecma and char in ("A", "Z", "z") and char:
+            self.at += 2
+            return (BEGIN if char == "A" else END), False
+        if char == "k" or (char and char in "123456789"):
+            self.refuse_reference(start, 2)
+        return self.chars(self.class_escape(in_class=False)), True
+
+    def class_escape(self, in_class: bool) -> Charset:
+        """An escape that stands for characters; the position is on the backslash."""
+        start = self.at
+        char = self.pattern[start + 1 : start + 2]
+        if not char:
+            self.fail("a backslash at the end escapes nothing.", "Write \\\\ for a backslash.", start)
+        self.at += 2
+        lower = char.lower()
+        if lower in "dws":
+            found = _DIGIT if lower == "d" else _WORD if lower == "w" else self.space()
+            return cs.complement(found) if char.isupper() else found
+        if lower == "p":
+            return self.property(start, negated=char == "P")
+        code = self.code_escape(char, start, in_class)
+        return ((code, code),)
+
+    def space(self) -> Charset:
+        return _SPACE_ECMA if self.ecma else _SPACE_ASCII
+
+    def code_escape(self, char: str, start: int, in_class: bool) -> int:
+        if char in _CONTROLS:
+            return _CONTROLS[char]
+        if char == "b" and in_class:
+            return 8
+        if char == "a" and not self.ecma:
+            return 7
+        if char == "0" and not self.peek().isdigit():
+            return 0
+        if char == "x":
+            return self.hex_digits(2, start)
+        if char == "u":
+            return self.unicode_escape(start)
+        if char == "U" and not self.ecma:
+            return self.hex_digits(8, start)
+        if char == "c" and self.ecma and self.peek().isascii() and self.peek().isalpha():
+            self.at += 1
+            return ord(self.pattern[self.at - 1]) % 32
+        if char.isascii() and char.isalnum():
+            self.fail(
+                f"the escape \\{char} is not known.", f"Write {char} for the letter itself, without a backslash.",
+                start, 2,
+            )  # fmt: skip
+        return ord(char)
+
+    def hex_digits(self, count: int, start: int) -> int:
+        digits = self.peek(count)
+        if len(digits) < count or any(c not in "0123456789abcdefABCDEF" for c in digits):
+            self.fail(f"{count} hexadecimal digits are expected.", "", start, self.at - start)
+        self.at += count
+        return int(digits, 16)
+
+    def unicode_escape(self, start: int) -> int:
+        if self.ecma and self.eat("{"):
+            end = self.pattern.find("}", self.at)
+            digits = self.pattern[self.at : end] if end > 0 else ""
+            if not digits or any(c not in "0123456789abcdefABCDEF" for c in digits) or int(digits, 16) > 0x10FFFF:
+                self.fail("a code point in hexadecimal is expected.", "As in \\u{1F600}.", start, 3)
+            self.at = end + 1
+            return int(digits, 16)
+        code = self.hex_digits(4, start)
+        if 0xD800 <= code < 0xDC00 and self.peek(2) == "\\u":
+            back = self.at
+            self.at += 2
+            low = self.hex_digits(4, back)
+            if 0xDC00 <= low < 0xE000:
+                return 0x10000 + ((code - 0xD800) << 10) + low - 0xDC00
+            self.at = back
+        return code
+
+    def property(self, start: int, negated: bool) -> Charset:
+        end = self.pattern.find("}", self.at)
+        if not self.eat("{") or end < 0:
+            self.fail("a property in braces is expected.", "As in \\p{L}.", start, 2)
+        name = self.pattern[self.at : end]
+        self.at = end + 1
+        if name.startswith("^"):
+            name, negated = name[1:], not negated
+        key, _, value = name.rpartition("=")
+        found = cs.category(value) if key in ("", "gc", "General_Category") else None
+        if found is None:
+            self.fail(
+                f"the property {name!r} is not known.",
+                "General categories (L, Lu, Nd, ...) are; write ranges for the rest.", start, self.at - start,
+            )  # fmt: skip
+        return cs.complement(found) if negated else found
+
+    # --- bracket expressions ------------------------------------------------------------------------------------
+
+    def bracket(self) -> Node:
+        start = self.at
+        self.at += 1
+        negated = self.eat("^")
+        parts: list[tuple[int, int]] = []
+        first = True
+        while True:
+            if self.at >= len(self.pattern):
+                self.fail("this character class is never closed.", "Add a ']', or escape the '['.", start)
+            if self.peek() == "]" and (self.ecma or not first):
+                self.at += 1
+                break
+            first = False
+            self.class_range(parts)
+        charset = cs.normalise(parts)
+        if self.ignore_case:
+            charset = cs.fold_case(charset)
+        if negated:
+            charset = cs.complement(charset)
+        return ("set", charset) if charset else NEVER
+
+    def class_range(self, parts: list[tuple[int, int]]) -> None:
+        start = self.at
+        low = self.class_atom()
+        if self.peek() != "-" or self.peek(2) in ("-]", "-"):
+            parts.extend(low)
+            return
+        self.at += 1
+        high = self.class_atom()
+        if len(low) != 1 or low[0][0] != low[0][1] or len(high) != 1 or high[0][0] != high[0][1]:
+            # [\w-x] is three things in browsers and an error in Python
+            if not self.ecma:
+                self.fail("a range needs single characters at both ends.", "Escape the '-'.", start, self.at - start)
+            parts.extend((*low, (0x2D, 0x2D), *high))
+            return
+        if low[0][0] > high[0][0]:
+            self.fail("this range is out of order.", "Swap its ends, or escape the '-'.", start, self.at - start)
+        parts.append((low[0][0], high[0][0]))
+
+    def class_atom(self) -> Charset:
+        if self.peek() == "\\":
+            return self.class_escape(in_class=True)
+        if self.at >= len(self.pattern):
+            self.fail("this character class is never closed.", "Add a ']'.")
+        code = ord(self.pattern[self.at])
+        self.at += 1
+        return ((code, code),)
+
+
+def _word_border(negated: bool) -> Node:
+    word: Node = ("set", _WORD)
+    before, after = [("behind", word, flag) for flag in (False, True)], [("ahead", word, flag) for flag in (False, True)]
+    pairs = ((0, 0), (1, 1)) if negated else ((0, 1), (1, 0))
+    return ("alt", tuple(("cat", (before[i], after[j])) for i, j in pairs))
