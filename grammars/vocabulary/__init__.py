@@ -2,7 +2,10 @@
 
 vocabulary   `Vocabulary`, the one public name
 _trie        byte strings -> flat preorder arrays
-_reading     tokenizers of all kinds -> bytes of every token
+_reading     which kind of tokenizer is it: _rust (the tokenizers library) or _python (tiktoken, sentencepiece, ...)
+_spelling    the text of a token -> bytes, by the rule that the tokenizer's decoder gives
+_checking    the bytes that were read against what the tokenizer decodes
+_cache       vocabularies kept in the process and on disk
 """
 
 from grammars.vocabulary.vocabulary import Vocabulary

@@ -1,67 +1,67 @@
-"""Tokenizers to bytes: what does each token write?
+"""Tokenizers of all kinds: which kind is it, and which ids end a text?
 
-A tokenizer is duck-typed, so that neither transformers nor tokenizers is imported: the Rust `tokenizers.Tokenizer`
-inside it says by its decoder how the text of a token becomes bytes.
+Everything is duck-typed, so that no tokenizer library is imported:
+
+kind                                              known by                                      module
+tokenizers.Tokenizer, and transformers around it  get_added_tokens_decoder, decoder             _rust
+tiktoken.Encoding                                 token_byte_values, encode_single_token        _python
+mistral_common Tekkenizer                         id_to_byte_piece, num_special_tokens          _python
+sentencepiece.SentencePieceProcessor              id_to_piece, is_control                       _python
+transformers without the Rust library             get_vocab, and byte_decoder or sp_model       _python
+a class around one of the Python kinds            in .tokenizer, .model, .encoding, .sp_model   _python
+a processor of transformers around any            tokenizer.tokenizer                           here
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from grammars.errors import TokenizerError
+from grammars.vocabulary._python import read_python_tokenizer
+from grammars.vocabulary._rust import read_rust_tokenizer, rust_tokenizer
+from grammars.vocabulary._spelling import GIVE_BYTES, Reading
 
-__all__ = ["ReadTokens", "read_tokenizer"]
-
-
-class ReadTokens(NamedTuple):
-    """The bytes of token i are `lengths[i]` bytes of `blob`, in the order of ids; 0: writes nothing."""
-
-    blob: bytes
-    lengths: npt.NDArray[np.int64]
-    eos_ids: tuple[int, ...]
-    strips_leading_space: bool
+__all__ = ["as_ids", "inner_tokenizer", "own_eos", "read_tokenizer"]
 
 
-def _byte_level_alphabet() -> dict[str, int]:
-    """GPT-2's spelling of bytes as characters: printable ones stand for themselves, the rest from U+0100 on."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    rest = (b for b in range(256) if b not in printable)
-    return {chr(b): b for b in printable} | {chr(0x100 + k): b for k, b in enumerate(rest)}
+def read_tokenizer(tokenizer: Any) -> Reading:
+    """What the tokens of `tokenizer` write; `TokenizerError` when its kind is not known."""
+    rust = rust_tokenizer(tokenizer)
+    reading = read_python_tokenizer(tokenizer) if rust is None else read_rust_tokenizer(rust, tokenizer)
+    if reading is None:
+        raise TokenizerError(
+            f"{type(tokenizer).__name__} is not a kind of tokenizer whose bytes can be determined", GIVE_BYTES
+        )
+    return reading
 
 
-def read_tokenizer(tokenizer: Any) -> ReadTokens:
-    """The bytes of every token; `TokenizerError` when they cannot be determined exactly."""
-    rust = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    if _decoder_kind(rust) != "ByteLevel":
-        raise TokenizerError(f"the decoder of {type(tokenizer).__name__} is not known")
-    vocab: dict[str, int] = rust.get_vocab(with_added_tokens=False)
-    added = rust.get_added_tokens_decoder()
-    words = [b""] * (max(max(vocab.values(), default=-1), max(added, default=-1)) + 1)
-    alphabet = _byte_level_alphabet()
-    table = {ord(c): b for c, b in alphabet.items()}
-    for text, i in vocab.items():
-        try:
-            words[i] = text.translate(table).encode("latin-1")
-        except UnicodeEncodeError:
-            words[i] = text.encode()
-    for i, token in added.items():
-        words[i] = b"" if token.special else token.content.encode()
-    lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-    return ReadTokens(b"".join(words), lengths, _own_eos(tokenizer), False)
+def inner_tokenizer(tokenizer: Any) -> Any:
+    """The tokenizer of a processor for several kinds of input (`AutoProcessor`), else the tokenizer itself."""
+    inner = getattr(tokenizer, "tokenizer", None)
+    if rust_tokenizer(tokenizer) is None and inner is not None and rust_tokenizer(inner) is not None:
+        return inner
+    return tokenizer
 
 
-def _decoder_kind(rust: Any) -> str:
-    decoder = getattr(rust, "decoder", None)
-    return "" if decoder is None else str(json.loads(decoder.__getstate__())["type"])
-
-
-def _own_eos(tokenizer: Any) -> tuple[int, ...]:
-    eos: int | Iterable[int] | None = getattr(tokenizer, "eos_token_id", None)
-    if eos is None:
+def as_ids(ids: Any) -> tuple[int, ...]:
+    """One id, or several in any container (a list, a tensor), or None."""
+    if ids is None:
         return ()
-    return (eos,) if isinstance(eos, int) else tuple(eos)
+    try:
+        return tuple(int(i) for i in ids)
+    except TypeError:
+        return (int(ids),)
+
+
+def own_eos(tokenizer: Any) -> tuple[int, ...]:
+    """The end-of-sequence ids that the tokenizer itself knows."""
+    for name in ("eos_token_id", "eot_token", "eos_id"):
+        try:
+            eos = getattr(tokenizer, name, None)
+        except KeyError:  # tiktoken: an encoding without <|endoftext|>
+            continue
+        if callable(eos):
+            eos = eos()
+        if eos is not None and eos != -1:
+            return as_ids(eos)
+    return ()

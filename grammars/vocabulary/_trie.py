@@ -19,7 +19,6 @@ disk cache is cold, which is when a vocabulary is built. A dict of dicts takes 1
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -43,13 +42,12 @@ class TrieArrays(NamedTuple):
     dup_next: Int32
 
 
-def build_trie(blob: bytes, offsets: Int64, size: int) -> TrieArrays:
-    """Trie over the non-empty tokens `blob[offsets[i]:offsets[i + 1]]`; `dup_next` gets `size` entries.
+def build_trie(data: UInt8, offsets: Int64, size: int) -> TrieArrays:
+    """Trie over the non-empty tokens `data[offsets[i]:offsets[i + 1]]`; `dup_next` gets `size` entries.
 
-    Cost: a sort of the tokens and about ten passes over the nodes (0.15 s for 128k tokens, 275k nodes).
+    Cost: a sort of the tokens and about ten passes over the nodes.
     """
-    data = np.frombuffer(blob, dtype=np.uint8)
-    ids = _sorted_ids(blob, offsets)
+    ids = _sorted_ids(data, offsets)
     starts, lengths = offsets[ids], offsets[ids + 1] - offsets[ids]
     shared = _shared_prefixes(data, starts, lengths)
 
@@ -76,12 +74,31 @@ def build_trie(blob: bytes, offsets: Int64, size: int) -> TrieArrays:
     return TrieArrays(byte, _ends(parent, depth), token, parent, depth, dup_next)
 
 
-def _sorted_ids(blob: bytes, offsets: Int64) -> Int64:
-    """Ids of the non-empty tokens, by their bytes, equal bytes by id."""
-    bounds = offsets.tolist()
-    words = [blob[a:b] for a, b in pairwise(bounds)]
-    ids = sorted(filter(words.__getitem__, range(len(words))), key=words.__getitem__)
-    return np.array(ids, dtype=np.int64)
+def _sorted_ids(data: UInt8, offsets: Int64) -> Int64:
+    """Ids of the non-empty tokens, by their bytes, equal bytes by id.
+
+    Eight bytes at a time, from the last to the first: `rank` is the place of a token's rest from byte 8 k on among
+    all such rests. Most tokens have one such word, so the passes before the last are short. (35 ms for 128k tokens;
+    `sorted` on byte strings takes 170, most of it for making them.)
+    """
+    lengths = np.diff(offsets)
+    padded = np.concatenate([data, np.zeros(8, dtype=np.uint8)])
+    words_at = np.ndarray((len(data) + 1,), dtype=">u8", buffer=padded, strides=(1,))  # a word from every byte on
+    rank = np.zeros(len(lengths), dtype=np.int64)  # 0: nothing left
+    ids = np.flatnonzero(lengths)
+    for k in range((int(lengths.max(initial=0)) - 1) // 8, -1, -1):
+        ids = np.flatnonzero(lengths > 8 * k)
+        word = words_at[offsets[ids] + 8 * k].astype(np.uint64)
+        here = np.minimum(lengths[ids] - 8 * k, 8)
+        cut = (8 * (8 - here)).astype(np.uint64)
+        word = (word >> cut) << cut
+        rest = here + rank[ids]  # after equal words a shorter token comes first (it ends in zeros), then by the rest
+        order = np.lexsort((rest, word))
+        ids, word, rest = ids[order], word[order], rest[order]
+        new = np.ones(len(ids), dtype=np.int64)
+        new[1:] = (word[1:] != word[:-1]) | (rest[1:] != rest[:-1])
+        rank[ids] = np.cumsum(new)
+    return ids
 
 
 def _shared_prefixes(data: UInt8, starts: Int64, lengths: Int64) -> Int64:
