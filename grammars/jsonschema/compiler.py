@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from grammars.errors import BudgetExceeded, SchemaError, UnsatisfiableSchema
+from grammars.jsonschema._apart import Apart
 from grammars.jsonschema._arrays import arrays, arrays_inhabited, expand_someitem
 from grammars.jsonschema._atoms import (
     ALL_TYPES,
@@ -82,6 +83,7 @@ class SchemaCompiler:
             raise SchemaError("", f"format={format!r} is not known", 'Choose "assert" or "annotate".')
         self.assert_formats = format == "assert"
         self.judge = Judge(self)
+        self.apart = Apart(self)
         self._fuel = self._fuel_limit = fuel
         self._references = References(schema, default_dialect(default_draft), registry)
         self._nodes: list[Node | None] = [None]
@@ -235,20 +237,24 @@ class SchemaCompiler:
 
     # --------------------------------------------------------------------------------- splitting by type
 
+    def members(self, ref: Ref) -> tuple[Sid, ...]:
+        """The signed sub-schemas that must all hold at `ref`."""
+        return self._sets[ref]
+
     def conjuncts(self, ref: Ref) -> list[tuple[int, list[Atom]]]:
         """`ref` as (type, atoms that must all hold) pairs: a document satisfies it iff it satisfies one of them."""
         known = self._conjuncts.get(ref)
         if known is None:
             sids = self._sets[ref]
             known = []
-            types = self._types(sids)
+            types = self.types(sids)
             for bit in (NULL, BOOLEAN, NUMBER, STRING, ARRAY, OBJECT):
                 if bit & types:
                     known.extend((bit, atoms) for atoms in self.split(bit, sids))
             self._conjuncts[ref] = known
         return known
 
-    def _types(self, sids: Iterable[Sid]) -> int:
+    def types(self, sids: Iterable[Sid]) -> int:
         """Types that the schemas admit at first sight; saves splitting for the others."""
         types = ALL_TYPES
         stack, seen = list(sids), set()
@@ -310,36 +316,59 @@ class SchemaCompiler:
                 else:
                     atoms.append(item)
             if choices:
-                choice = self._narrow(choices.pop(0), bit, seen)
-                if choice is None:
+                choices = self._narrow_all(choices, bit, atoms, seen, todo)
+                if todo:
                     continue
-                if len(choice) == 1:
-                    todo.extend(choice[0][::-1])
-                    continue
-                for branch in choice:
-                    self.spend(1 + len(atoms))
-                    self._split(bit, list(branch[::-1]), atoms[:], set(seen), choices[:], denied[:], found)
-                return
+                if choices:
+                    choice = min(choices, key=_breadth)
+                    choices.remove(choice)
+                    for branch in choice.branches:
+                        self.spend(1 + len(atoms))
+                        self._split(bit, list(branch[::-1]), atoms[:], set(seen), choices[:], denied[:], found)
+                    return
             if denied:
                 sid = denied.pop(0)
-                if not self._apart(bit, atoms, sid):
+                if not self.apart.visibly_empty(bit, atoms, (sid ^ 1,)):
                     branches = tuple(b for item in self.facts(sid).items(bit) for b in negate(item))
                     choices.append(Or(branches, ""))
                 continue
             found.append(atoms)
             return
 
-    def _narrow(self, choice: Or, bit: int, seen: set[Sid]) -> tuple[tuple[Item, ...], ...] | None:
+    def _narrow_all(self, choices: list[Or], bit: int, atoms: list[Atom], seen: set[Sid], todo: list[Item]) -> list[Or]:
+        """What is left to choose; what must hold now goes to `todo` (FALSE there when a choice has no branch left)."""
+        names = {(atom.kind, atom.value): True for atom in atoms if atom.kind in _OPPOSITE}
+        kept = []
+        for choice in choices:
+            branches = self._narrow(choice, bit, seen, names)
+            if branches is None:
+                continue
+            if not branches:
+                todo.append(FALSE)
+            elif len(branches) == 1:
+                todo.extend(branches[0][::-1])
+            else:
+                kept.append(Or(branches, choice.where))
+        return kept
+
+    def _narrow(
+        self, choice: Or, bit: int, seen: set[Sid], names: dict[tuple[str, str], bool]
+    ) -> tuple[tuple[Item, ...], ...] | None:
         """The branches that can hold; None if one of them holds anyway."""
         kept = []
         for branch in choice.branches:
             left = []
             for item in branch:
-                if item.__class__ is int:
+                if isinstance(item, int):
                     known = self._known(item, bit, seen)
                     if known:
                         continue
                     if known is False:
+                        break
+                elif isinstance(item, Atom) and item.kind in _OPPOSITE:
+                    if (item.kind, item.value) in names:
+                        continue
+                    if (_OPPOSITE[item.kind], item.value) in names:
                         break
                 left.append(item)
             else:
@@ -362,10 +391,6 @@ class SchemaCompiler:
         if not facts.items(bit):
             return not sid & 1
         return None
-
-    def _apart(self, bit: int, atoms: list[Atom], denied: Sid) -> bool:
-        """Do these atoms exclude the schema that `denied` denies, visibly? Then the denial says nothing new."""
-        return False
 
     # ----------------------------------------------------------------------------------------- emptiness
 
@@ -487,6 +512,13 @@ class SchemaCompiler:
 
 _FAR = 1 << 60
 _ALIAS_DEPTH = 50
+_OPPOSITE = {"required": "absent", "absent": "required"}
+
+
+def _breadth(choice: Or) -> int:
+    return len(choice.branches)
+
+
 _ANYTHING: list[Alternative] = [
     LiteralValue(None), LiteralValue(False), LiteralValue(True), NumberValue(), StringValue(),
     ArrayValue((), SchemaCompiler.ANY), ObjectValue((), (), SchemaCompiler.ANY),

@@ -1,0 +1,147 @@
+"""Cheap, one-sided emptiness: True only when a set of schemas visibly has no instance.
+
+`oneOf` asks for "this branch and none of the others". Where two branches exclude each other by a discriminating
+const, a required name that the other forbids, or disjoint bounds, the denial of the other says nothing and must not be
+multiplied out. The look ignores what is disjunctive (an over-approximation) and goes a few levels deep, so it cannot
+loop, and costs microseconds; exact emptiness is `SchemaCompiler.is_empty`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from grammars.errors import GuidedError
+from grammars.jsonschema._atoms import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE, Atom, Item, Or, Sid
+from grammars.jsonschema._scalars import numbers
+
+if TYPE_CHECKING:
+    from grammars.jsonschema.compiler import SchemaCompiler
+
+__all__ = ["Apart"]
+
+DEPTH = 3
+MAX_BRANCHES = 16
+_HEAVY = frozenset(["pattern", "npattern", "format", "nformat", "unsupported"])
+
+
+class Apart:
+    """Visible emptiness for the sets of one compiler."""
+
+    def __init__(self, compiler: SchemaCompiler) -> None:
+        self._compiler = compiler
+        self._known: dict[tuple[int, int], bool] = {}
+
+    def visibly_empty(self, bit: int, atoms: Sequence[Atom], more: Iterable[Item], depth: int = DEPTH) -> bool:
+        """Do the atoms, together with the items `more`, visibly admit no instance of the type?"""
+        compiler = self._compiler
+        all_atoms = list(atoms)
+        todo, seen, choices = list(more), set(), []
+        while todo:
+            item = todo.pop()
+            if isinstance(item, Or):
+                choices.append(item)
+            elif isinstance(item, int):
+                if item == FALSE or item ^ 1 in seen:
+                    return True
+                if item == TRUE or item & 1 or item in seen:
+                    seen.add(item)
+                    continue
+                seen.add(item)
+                facts = compiler.facts(item)
+                if not facts.types & bit:
+                    return True
+                todo.extend(facts.items(bit))
+            else:
+                all_atoms.append(item)
+        compiler.spend(1)
+        if self._clash(bit, all_atoms, depth):
+            return True
+        if depth == 0:
+            return False
+        return any(
+            len(choice.branches) <= MAX_BRANCHES
+            and all(self.visibly_empty(bit, all_atoms, branch, depth - 1) for branch in choice.branches)
+            for choice in choices
+        )
+
+    def _set_empty(self, sids: Iterable[Sid], depth: int) -> bool:
+        compiler = self._compiler
+        ref = compiler.ref_of(sids)
+        if ref == compiler.NEVER:
+            return True
+        if ref == compiler.ANY:
+            return False
+        key = (ref, depth)
+        known = self._known.get(key)
+        if known is None:
+            members = compiler.members(ref)
+            types = compiler.types(members)
+            known = all(not types & 1 << place or self._empty_of(1 << place, members, depth) for place in range(6))
+            self._known[key] = known
+        return known
+
+    def _empty_of(self, bit: int, members: Sequence[Sid], depth: int) -> bool:
+        return self.visibly_empty(bit, (), members, depth)
+
+    def _clash(self, bit: int, atoms: list[Atom], depth: int) -> bool:
+        values = None
+        for atom in atoms:
+            if atom.kind == "in":
+                values = atom.value.keys() if values is None else values & atom.value.keys()
+        if values is not None:
+            return not values or self._none_left(atoms)
+        if bit == NUMBER:
+            try:
+                return not numbers(atoms, self._compiler)
+            except GuidedError:
+                return False
+        if bit == STRING:
+            return _bounds_clash(atoms, "minlen", "maxlen")
+        if bit == ARRAY:
+            return _bounds_clash(atoms, "minitems", "maxitems") or (depth > 0 and self._items_clash(atoms, depth))
+        return bit == OBJECT and self._properties_clash(atoms, depth)
+
+    def _none_left(self, atoms: list[Atom]) -> bool:
+        """Enum values, filtered by the atoms that are cheap to evaluate."""
+        light = [atom for atom in atoms if atom.kind not in _HEAVY]
+        values = next(atom.value for atom in light if atom.kind == "in")
+        if len(values) * len(light) > 256:
+            return False
+        try:
+            return not any(all(self._compiler.judge.holds(atom, value) for atom in light) for value in values.values())
+        except GuidedError:
+            return False
+
+    def _properties_clash(self, atoms: list[Atom], depth: int) -> bool:
+        required = dict.fromkeys(atom.value for atom in atoms if atom.kind == "required")
+        if _bounds_clash(atoms, "minprops", "maxprops", len(required)):
+            return True
+        if any(atom.kind == "absent" and atom.value in required for atom in atoms):
+            return True
+        groups = [atom.value for atom in atoms if atom.kind == "group"]
+        single = [atom.value for atom in atoms if atom.kind == "value"]
+        for name in required:
+            try:
+                sids = [sid for group in groups for sid in self._compiler.lookup(group, name)]
+            except GuidedError:
+                return False
+            sids += [sid for other, sid in single if other == name]
+            if FALSE in sids or (depth > 0 and len(sids) > 1 and self._set_empty(sids, depth - 1)):
+                return True
+        return False
+
+    def _items_clash(self, atoms: list[Atom], depth: int) -> bool:
+        low = max((atom.value for atom in atoms if atom.kind == "minitems"), default=0)
+        groups = [atom.value for atom in atoms if atom.kind == "group"]
+        for index in range(min(low, 4)):
+            sids = [group.prefix[index] if index < len(group.prefix) else group.rest for group in groups]
+            sids += [atom.value[1] for atom in atoms if atom.kind == "item" and atom.value[0] == index]
+            if FALSE in sids or (len(sids) > 1 and self._set_empty(sids, depth - 1)):
+                return True
+        return False
+
+
+def _bounds_clash(atoms: list[Atom], least: str, most: str, low: int = 0) -> bool:
+    low = max([atom.value for atom in atoms if atom.kind == least] + [low])
+    return any(atom.kind == most and atom.value < low for atom in atoms)
