@@ -1,0 +1,211 @@
+"""Paired mask timing: engines take turns on the same document, in one process, on one thread.
+
+The protocol is MaskBench's. For each schema: time to first mask (TTFM) = compile + first mask. For each instance,
+written compact and with default separators and tokenised without special tokens: before each token compute the mask
+(its time is one TBM sample), look whether the token is allowed, advance (timed apart: MaskBench's own script adds the
+two, here `step`); after the last token the end-of-text token must be allowed.
+
+Which engine goes first rotates from document to document, so that none always finds the caches cold. The garbage
+collector is off while the clock runs. A document judged wrongly keeps its times, but the paired comparison uses only
+documents that every engine judged rightly: a wrong answer has no time.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from jsonschemabench.data import SPELLINGS, Definition
+from jsonschemabench.engines import Engine, EngineFailure, Row, Session, Walk
+
+__all__ = ["Measurement", "Run", "TimeLimit", "measure", "warm_up"]
+
+Clock = Callable[[], int]  # nanoseconds
+Encode = Callable[[str], list[int]]
+
+
+class TimeLimit(EngineFailure):
+    """An engine took longer over one schema than the limit."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One document under one engine. Times in nanoseconds, one of each list a token (and a last mask for the end)."""
+
+    instance: int
+    spelling: str
+    valid: bool
+    accepted: bool = False
+    error: str = ""
+    masks: list[int] = field(default_factory=list)
+    advances: list[int] = field(default_factory=list)
+
+    @property
+    def right(self) -> bool:
+        """Judged as labelled, without an error."""
+        return not self.error and self.accepted == self.valid
+
+
+@dataclass(slots=True)
+class Measurement:
+    """One schema under one engine; `compile_error` "" when it compiled."""
+
+    split: str
+    name: str
+    engine: str
+    ttfm: int = 0
+    compile_error: str = ""
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return not self.compile_error and all(run.right for run in self.runs)
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise `TimeLimit` in the body after so many seconds (a native call is interrupted only when it returns)."""
+    if seconds <= 0 or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeLimit(f"longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """The collector's pauses belong to nobody's mask."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def allowed(row: Row, token: int) -> bool:
+    """Whether a mask row allows a token."""
+    word = token >> 5
+    return word < len(row) and bool(int(row[word]) >> (token & 31) & 1)
+
+
+def walk_document(walk: Walk, row: Row, tokens: Sequence[int], eos_ids: Sequence[int], run: Run, clock: Clock) -> bool:
+    """Follow a document token by token, noting times in `run`; True when all of it, and its end, is allowed."""
+    fill, accept = walk.fill, walk.accept
+    masks, advances = run.masks, run.advances
+    for token in tokens:
+        start = clock()
+        fill()
+        stop = clock()
+        masks.append(stop - start)
+        if not allowed(row, token):
+            return False
+        start = clock()
+        taken = accept(token)
+        stop = clock()
+        advances.append(stop - start)
+        if not taken:
+            raise EngineFailure(f"the mask allows token {token} and advancing refuses it")
+    start = clock()
+    fill()
+    stop = clock()
+    masks.append(stop - start)
+    return any(allowed(row, token) for token in eos_ids)
+
+
+def describe(error: Exception) -> str:
+    """An exception on one line, with its type."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+
+def compile_timed(engine: Engine, schema: Any, clock: Clock) -> tuple[Session, int]:
+    """Compile and fill the first mask: the session and the nanoseconds."""
+    start = clock()
+    session = engine.compile(schema)
+    session.start().fill()
+    return session, clock() - start
+
+
+def measure(
+    definition: Definition,
+    engines: Sequence[Engine],
+    encode: Encode,
+    eos_ids: Sequence[int],
+    *,
+    clock: Clock = time.perf_counter_ns,
+    time_limit: float = 60.0,
+    turn: int = 0,
+) -> list[Measurement]:
+    """Run one schema and all its documents under all engines in turns; `turn` says who begins."""
+    results = [Measurement(definition.split, definition.name, engine.name) for engine in engines]
+    sessions: dict[int, Session] = {}
+    left = dict.fromkeys(range(len(engines)), time_limit)
+    gc.collect()
+    with no_garbage_collection():
+        for index in order(len(engines), turn):
+            started = time.monotonic()
+            try:
+                with limited(time_limit):
+                    sessions[index], results[index].ttfm = compile_timed(engines[index], definition.schema, clock)
+            except Exception as error:
+                results[index].compile_error = describe(error)
+            left[index] -= time.monotonic() - started
+        for number, instance in enumerate(definition.instances):
+            for spelling, options in SPELLINGS.items():
+                tokens = encode(json.dumps(instance.data, **options))
+                turn += 1
+                for index in order(len(engines), turn):
+                    if index not in sessions:
+                        continue
+                    run = Run(number, spelling, instance.valid)
+                    results[index].runs.append(run)
+                    started = time.monotonic()
+                    try:
+                        with limited(max(left[index], 0.01)):
+                            walk = sessions[index].start()
+                            run.accepted = walk_document(walk, engines[index].row, tokens, eos_ids, run, clock)
+                    except Exception as error:
+                        run.error = describe(error)
+                    left[index] -= time.monotonic() - started
+    return results
+
+
+def order(count: int, turn: int) -> list[int]:
+    """0..count-1, beginning with another one each turn."""
+    return [(turn + i) % count for i in range(count)]
+
+
+WARM_UP: tuple[tuple[Any, Any], ...] = (
+    ({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "array"}}}, {"a": "hello", "b": [1]}),
+    ({"type": "array", "items": {"type": ["number", "boolean", "null"]}, "maxItems": 4}, [1.5, -3, True, None]),
+    ({"enum": ["red", "green"]}, "red"),
+    ({"type": "string", "pattern": "^[a-z]{2,5}$"}, "abc"),
+    ({"type": "object", "additionalProperties": {"anyOf": [{"type": "integer"}, {"type": "string"}]}}, {"x": 1}),
+)
+
+
+def warm_up(engines: Sequence[Engine], encode: Encode, eos_ids: Sequence[int]) -> None:
+    """Pay what is paid once in a process (kernels loaded, vocabulary read) before the clock starts."""
+    definitions: Iterable[Definition] = (
+        Definition.from_record("warm-up", {"name": str(i), "schema": s, "tests": [{"valid": True, "data": d}]})
+        for i, (s, d) in enumerate(WARM_UP)
+    )
+    for definition in definitions:
+        measure(definition, engines, encode, eos_ids)

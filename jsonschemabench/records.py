@@ -1,0 +1,82 @@
+"""Results as JSON lines: a header that says what ran where, one line a schema and engine, a summary at the end."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jsonschemabench.masks import Measurement
+
+__all__ = ["append", "header", "schema_record"]
+
+PACKAGES = ("guided", "llguidance", "xgrammar", "numba", "numpy", "torch", "transformers")
+
+
+def processor_name() -> str:
+    """The processor as the system names it, or its architecture."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def header(mode: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What ran, when, with which versions, on what."""
+    return {
+        "kind": "run",
+        "mode": mode,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": {"processor": processor_name(), "cores": os.cpu_count(), "system": platform.platform()},
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := installed(name))},
+        "options": dict(options),
+    }
+
+
+def schema_record(measurement: Measurement) -> dict[str, Any]:
+    """One schema under one engine, all times included (nanoseconds)."""
+    return {
+        "kind": "schema",
+        "split": measurement.split,
+        "name": measurement.name,
+        "engine": measurement.engine,
+        "ttfm_ns": measurement.ttfm,
+        **({"compile_error": measurement.compile_error} if measurement.compile_error else {}),
+        "runs": [
+            {
+                "instance": run.instance,
+                "spelling": run.spelling,
+                "valid": run.valid,
+                "accepted": run.accepted,
+                **({"error": run.error} if run.error else {}),
+                "masks_ns": run.masks,
+                "advances_ns": run.advances,
+            }
+            for run in measurement.runs
+        ],
+    }
+
+
+def append(path: Path | None, record: Mapping[str, Any]) -> None:
+    """Add one line to a file of results; None keeps nothing."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
