@@ -154,7 +154,7 @@ class _Parser:
             return self.bracket(), True
         if char == "\\":
             return self.escape()
-        if char == "{" and self.braces() is not None or char in "*+?":
+        if (char == "{" and self.braces() is not None) or char in "*+?":
             self.fail("there is nothing to repeat here.", "Escape it with a backslash to match it literally.")
         self.at += 1
         if char == ".":

@@ -1,0 +1,197 @@
+"""The named string formats of JSON Schema as exact regular languages.
+
+Beside `grammars.regex`, above nothing else; the JSON front-end asks `format_regex(name)` and intersects. Each language
+is what the RFC that JSON Schema names says, with month lengths, leap years, label and total lengths:
+
+    date, time, date-time   RFC 3339. :60 only where UTC is 23:59 and, in a date-time, at the end of June or December.
+    duration                RFC 3339 appendix A
+    email, idn-email        RFC 5321 Mailbox (dot-string or quoted, domain or address literal; 64 octets before the @);
+                            idn: RFC 6531, any non-ASCII character in addition
+    hostname                RFC 1123: labels of letters, digits and inner hyphens, 63 at most, 253 in all
+    ipv4, ipv6              RFC 2673 dotted quad; RFC 4291 with every place of "::" and embedded IPv4
+    uri ... iri-reference   RFC 3986, RFC 3987
+    uri-template            RFC 6570
+    uuid                    RFC 4122 (8-4-4-4-12)
+    json-pointer, relative-json-pointer   RFC 6901 and the relative draft
+A name that is not in the table is an annotation: `format_regex` gives None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from grammars.regex import Regex, parse
+
+__all__ = ["FORMATS", "format_regex"]
+
+
+def _full(pattern: str) -> Regex:
+    return parse(pattern, dialect="python", search=False)
+
+
+# --- dates and times (RFC 3339) -----------------------------------------------------------------------------------
+
+_LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_DATE = (
+    r"(?:\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)"
+    rf"|02-(?:0[1-9]|1\d|2[0-8]))|{_LEAP_YEAR}-02-29)"
+)
+_HOUR, _MINUTE, _FRACTION = r"(?:[01]\d|2[0-3])", r"[0-5]\d", r"(?:\.\d+)?"
+_TIME = rf"{_HOUR}:{_MINUTE}:{_MINUTE}{_FRACTION}(?:[Zz]|[+-]{_HOUR}:{_MINUTE})"
+
+
+def _leap_second_west() -> str:
+    """hh:mm:60 at UTC 23:59, not east of it: Z, +00:00 and -(23-hh):(59-mm).
+
+    The hour fixes the offset's hour, each digit of the minute one digit of its minute, so four small unions are
+    intersected (by look-ahead) instead of listing 1,440 times.
+    """
+    rest = rf":60{_FRACTION}-"
+    hours = "|".join(rf"{h:02}:\d\d{rest}{23 - h:02}:\d\d" for h in range(24))
+    tens = "|".join(rf"\d\d:{t}\d{rest}\d\d:{5 - t}\d" for t in range(6))
+    units = "|".join(rf"\d\d:\d{u}{rest}\d\d:\d{9 - u}" for u in range(10))
+    return rf"(?:23:59:60{_FRACTION}(?:[Zz]|\+00:00)|(?=(?:{tens})$)(?=(?:{units})$)(?:{hours}))"
+
+
+def _leap_second_east() -> str:
+    """hh:mm:60 at UTC 23:59 with a positive offset: one minute more than the local time, which is past midnight."""
+    rest = rf":60{_FRACTION}\+"
+    hour_tens = "|".join(rf"{t}\d:\d\d{rest}{t}\d:\d\d" for t in range(3))
+    hour_units = "|".join(rf"\d{u}:\d\d{rest}\d{u}:\d\d" for u in range(10))
+    same_tens = "|".join(rf"\d\d:{t}\d{rest}\d\d:{t}\d" for t in range(6))
+    next_unit = "|".join(rf"\d\d:\d{u}{rest}\d\d:\d{u + 1}" for u in range(9))
+    next_ten = "|".join(rf"\d\d:{t}9{rest}\d\d:{t + 1}0" for t in range(5))
+    within = rf"(?=(?:{hour_tens})$)(?=(?:{hour_units})$)(?={_HOUR})(?:(?=(?:{same_tens})$)(?:{next_unit})|{next_ten})"
+    over = "|".join(rf"{h:02}:59{rest}{h + 1:02}:00" for h in range(23))
+    return f"(?:{within}|{over})"
+
+
+def _time() -> Regex:
+    return _full(f"(?:{_TIME}|{_leap_second_west()}|{_leap_second_east()})")
+
+
+def _date_time() -> Regex:
+    leap_west = rf"\d{{4}}-(?:06-30|12-31)[Tt]{_leap_second_west()}"
+    leap_east = rf"\d{{4}}-(?:07-01|01-01)[Tt]{_leap_second_east()}"
+    return _full(f"(?:{_DATE}[Tt]{_TIME}|{leap_west}|{leap_east})")
+
+
+_DURATION = (
+    r"P(?:\d+W|(?:\d+D|\d+M(?:\d+D)?|\d+Y(?:\d+M(?:\d+D)?)?)(?:T(?:\d+H(?:\d+M(?:\d+S)?)?|\d+M(?:\d+S)?|\d+S))?"
+    r"|T(?:\d+H(?:\d+M(?:\d+S)?)?|\d+M(?:\d+S)?|\d+S))"
+)
+
+# --- addresses ----------------------------------------------------------------------------------------------------
+
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+
+
+def _ipv6() -> str:
+    group = "[0-9a-fA-F]{1,4}"
+    last = f"(?:{group}:{group}|{_IPV4})"
+    forms = [f"(?:{group}:){{6}}{last}"]
+    for after in range(5, -1, -1):
+        before = 5 - after
+        head = f"(?:(?:{group}:){{0,{before - 1}}}{group})?" if before else ""
+        forms.append(f"{head}::(?:{group}:){{{after}}}{last}")
+    forms.append(f"(?:(?:{group}:){{0,5}}{group})?::{group}")
+    forms.append(f"(?:(?:{group}:){{0,6}}{group})?::")
+    return f"(?:{'|'.join(forms)})"
+
+
+_LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_HOSTNAME = rf"{_LABEL}(?:\.{_LABEL})*"
+
+
+def _hostname() -> Regex:
+    return _full(_HOSTNAME) & Regex.length(1, 253)
+
+
+_NON_ASCII = r"\u0080-\U0010ffff"
+
+
+def _email(more: str) -> Regex:
+    """RFC 5321 Mailbox; `more` are the characters that RFC 6531 adds (none for plain e-mail)."""
+    atom = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{more}-]+"
+    quoted = rf'"(?:[\x20\x21\x23-\x5b\x5d-\x7e{more}]|\\[\x20-\x7e])*"'
+    local = _full(rf"(?:{atom}(?:\.{atom})*|{quoted})")
+    if not more:
+        local &= Regex.length(1, 64)
+    label = f"[a-zA-Z0-9{more}](?:[a-zA-Z0-9{more}-]{{0,61}}[a-zA-Z0-9{more}])?"
+    domain = _full(rf"{label}(?:\.{label})*") & Regex.length(1, 253)
+    ipv6 = rf"[Ii][Pp][Vv]6:{_ipv6()}"
+    literal = _full(rf"\[(?:{_IPV4}|{ipv6})\]")
+    return local.concat(Regex.literal("@")).concat(domain | literal)
+
+
+# --- URIs (RFC 3986), IRIs (RFC 3987), templates (RFC 6570) ---------------------------------------------------------
+
+_UCSCHAR = r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef" + "".join(
+    rf"\U{plane:04x}{first}-\U{plane:04x}fffd" for plane in range(1, 15) for first in (["1000"] if plane == 14 else ["0000"])
+)
+_IPRIVATE = r"\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
+
+
+def _uri(*, reference: bool, international: bool) -> Regex:
+    ucs, private = (_UCSCHAR, _IPRIVATE) if international else ("", "")
+    escape = "%[0-9A-Fa-f]{2}"
+    plain = rf"A-Za-z0-9._~!$&'()*+,;={ucs}-"
+    segment = f"(?:[:@{plain}]|{escape})"
+    colon_less = f"(?:[@{plain}]|{escape})"
+    user = f"(?:[:{plain}]|{escape})*"
+    name = f"(?:[{plain}]|{escape})*"
+    future = r"[vV][0-9A-Fa-f]+\.[:A-Za-z0-9._~!$&'()*+,;=-]+"
+    authority = rf"(?:{user}@)?(?:\[(?:{_ipv6()}|{future})\]|{name})(?::\d*)?"
+    slashed = f"(?:/{segment}*)*"
+    rooted = f"/(?:{segment}+{slashed})?"
+    common = f"|//{authority}{slashed}|{rooted}|"
+    tail = rf"(?:\?(?:[:@/?{private}{plain}]|{escape})*)?(?:#(?:[:@/?{plain}]|{escape})*)?"
+    absolute = rf"[A-Za-z][A-Za-z0-9+.-]*:(?:{common}{segment}+{slashed}){tail}"
+    relative = rf"(?:{common}{colon_less}+{slashed}){tail}"
+    return _full(f"(?:{absolute}|{relative})" if reference else absolute)
+
+
+def _uri_template() -> Regex:
+    escape = "%[0-9A-Fa-f]{2}"
+    literal = (
+        rf"(?:[\x21\x23\x24\x26-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e{_UCSCHAR}{_IPRIVATE}]|{escape})"
+    )
+    char = f"(?:[A-Za-z0-9_]|{escape})"
+    name = rf"{char}(?:\.?{char})*"
+    spec = rf"{name}(?::[1-9]\d{{0,3}}|\*)?"
+    return _full(rf"(?:{literal}|\{{[+#./;?&=,!@|]?{spec}(?:,{spec})*\}})*")
+
+
+_POINTER = r"(?:/(?:[^~/]|~[01])*)*".replace("[^~/]", r"[\x00-.0-}\x7f-\U0010ffff]")
+
+
+_MAKERS: dict[str, Callable[[], Regex]] = {
+    "date": lambda: _full(_DATE),
+    "time": _time,
+    "date-time": _date_time,
+    "duration": lambda: _full(_DURATION),
+    "email": lambda: _email(""),
+    "idn-email": lambda: _email(_NON_ASCII),
+    "hostname": _hostname,
+    "ipv4": lambda: _full(_IPV4),
+    "ipv6": lambda: _full(_ipv6()),
+    "uri": lambda: _uri(reference=False, international=False),
+    "uri-reference": lambda: _uri(reference=True, international=False),
+    "iri": lambda: _uri(reference=False, international=True),
+    "iri-reference": lambda: _uri(reference=True, international=True),
+    "uri-template": _uri_template,
+    "uuid": lambda: _full("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
+    "json-pointer": lambda: _full(_POINTER),
+    "relative-json-pointer": lambda: _full(rf"(?:0|[1-9]\d*)(?:#|{_POINTER})"),
+}
+
+FORMATS = tuple(sorted(_MAKERS))
+
+
+@cache
+def format_regex(name: str) -> Regex | None:
+    """The language of a named format; None when the name is not known (then it is only an annotation)."""
+    maker = _MAKERS.get(name)
+    return None if maker is None else maker()
