@@ -1,0 +1,190 @@
+"""Composition: any number of processors become one, in the one right order; a list of length one holds it.
+
+`generate` inspects each processor's signature at each step (30 µs each), refuses lists within lists, and drops
+processors that compare equal. So `a + b` makes one `FusedProcessor` with the parts inside, ordered by stage, and every
+constructor of `guided` gives a `ProcessorList`, which is a `LogitsProcessorList` of length one.
+
+A part may only re-weight what is allowed. Parts of this project keep that rule by themselves (`mask_transparent`);
+behind a constraint every other one is watched: tokens that it revives are banned again, and where it bans all that is
+left, the row keeps the scores it had.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, SupportsIndex
+
+import torch
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from processors.constraint import ConstraintProcessor
+from processors.errors import CompositionError
+from processors.stage import Stage
+
+__all__ = ["FusedProcessor", "ProcessorList", "compose", "stage_of"]
+
+Processor = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def stage_of(processor: Processor) -> Stage:
+    """A processor's stage; those that declare none (all of transformers') belong to sampling."""
+    return Stage(getattr(processor, "stage", Stage.SAMPLING))
+
+
+def compose(*processors: Any) -> ProcessorList:
+    """One list of one processor from processors and (nested) lists of them; the same as adding them up."""
+    return ProcessorList(processors)
+
+
+class FusedProcessor(LogitsProcessor):
+    """Several processors as one. `parts` are ordered by stage, and within a stage as the user wrote them."""
+
+    supports_continuous_batching = False
+
+    def __init__(self, parts: Iterable[Processor]) -> None:
+        self.parts = tuple(sorted(parts, key=stage_of))
+        constraints = [part for part in self.parts if stage_of(part) is Stage.CONSTRAINT]
+        if len(constraints) > 1:
+            raise CompositionError(
+                "two constraints cannot be joined token by token: they may agree on every next token and on no text",
+                'Write one that means both, such as {"allOf": [first, second]}.',
+            )
+        guarded = bool(constraints)
+        self._steps = [(part, guarded and not getattr(part, "mask_transparent", False)) for part in self.parts]
+
+    @property
+    def stage(self) -> Stage:
+        """The first part's."""
+        return stage_of(self.parts[0])
+
+    def announce(self) -> None:
+        """Pass on that a new generation begins."""
+        for part in self.parts:
+            if (hear := getattr(part, "announce", None)) is not None:
+                hear()
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """All parts in order; input_ids [rows, length], scores [rows, width]."""
+        for part, guarded in self._steps:
+            scores = _keep_banned(scores, part(input_ids, scores.clone())) if guarded else part(input_ids, scores)
+        return scores
+
+    def __repr__(self) -> str:
+        return f"FusedProcessor({', '.join(type(part).__name__ for part in self.parts)})"
+
+
+FusedProcessor.__call__.__signature__ = inspect.signature(FusedProcessor.__call__)  # type: ignore[attr-defined]
+
+
+def _keep_banned(before: Any, after: Any) -> Any:
+    """`after`, except that what was banned stays banned, and rows without anything left are as before."""
+    banned = torch.full((), float("-inf"), dtype=after.dtype, device=after.device)
+    after = torch.where(before == banned, banned, after)
+    return torch.where((after == banned).all(dim=-1, keepdim=True), before.to(after.dtype), after)
+
+
+class ProcessorList(LogitsProcessorList):
+    """What goes into `generate(logits_processor=...)`: a list of at most one processor.
+
+    `a + b`, `[x] + a`, `a.append(x)` compose; the operands may be processors of transformers, plain callables and lists
+    of them. Compared by identity. Reading the list from inside `generate` tells the processor that a generation begins.
+    """
+
+    def __init__(self, processors: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self._fuse(processors)
+
+    def _fuse(self, processors: Iterable[Any]) -> None:
+        parts = list(_flat(processors))
+        list.__setitem__(self, slice(None), parts if len(parts) < 2 else [FusedProcessor(parts)])
+
+    @property
+    def parts(self) -> tuple[Processor, ...]:
+        """The processors inside, in the order in which they run."""
+        return tuple(_flat([self]))
+
+    def __iter__(self) -> Iterator[Any]:
+        if sys._getframe(1).f_globals.get("__name__", "").startswith("transformers.generation"):
+            for processor in list.__iter__(self):
+                if (hear := getattr(processor, "announce", None)) is not None:
+                    hear()
+        return list.__iter__(self)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """Apply the processor: input_ids [rows, length], scores [rows, width]. So a list may stand in another list."""
+        for processor in list.__iter__(self):
+            scores = processor(input_ids, scores)
+        return scores
+
+    def __add__(self, other: Any) -> ProcessorList:
+        return ProcessorList([self, other])
+
+    def __radd__(self, other: Any) -> ProcessorList:
+        return ProcessorList([other, self])
+
+    def __iadd__(self, other: Any) -> ProcessorList:
+        self._fuse([*list.__iter__(self), other])
+        return self
+
+    def append(self, other: Any) -> None:
+        """Compose with `other` in place."""
+        self._fuse([*list.__iter__(self), other])
+
+    def extend(self, others: Iterable[Any]) -> None:
+        """Compose with `others` in place."""
+        self._fuse([*list.__iter__(self), *others])
+
+    def insert(self, index: SupportsIndex, other: Any) -> None:
+        """As `append`, in front when `index` is 0; across stages the order is fixed anyway."""
+        own = list(list.__iter__(self))
+        self._fuse([other, *own] if index.__index__() == 0 else [*own, other])
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"ProcessorList({', '.join(type(part).__name__ for part in self.parts)})"
+
+
+ProcessorList.__call__.__signature__ = inspect.signature(ProcessorList.__call__)  # type: ignore[attr-defined]
+
+
+def _flat(processors: Iterable[Any]) -> Iterator[Processor]:
+    for processor in processors:
+        if isinstance(processor, FusedProcessor):
+            yield from processor.parts
+        elif isinstance(processor, list | tuple):
+            yield from _flat(list.__iter__(processor) if isinstance(processor, list) else processor)
+        elif callable(processor) and not isinstance(processor, type):
+            _check_signature(processor)
+            yield processor
+        else:
+            raise CompositionError(
+                f"{processor!r} is not a logits processor",
+                "A processor is called with (input_ids, scores) and gives scores.",
+            )
+
+
+def _check_signature(processor: Any) -> None:
+    """What `generate` would refuse at the first step is refused here, where the user can see which one it is."""
+    if isinstance(processor, ConstraintProcessor):
+        return
+    try:
+        parameters = inspect.signature(processor.__call__).parameters.values()
+    except (TypeError, ValueError):
+        return
+    needed = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    starred = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(needed) > 2 or (len(needed) < 2 and not starred and len(parameters) < 2):
+        raise CompositionError(
+            f"{type(processor).__name__} does not take exactly (input_ids, scores)",
+            "Bind the other arguments first, with functools.partial or in __init__.",
+        )

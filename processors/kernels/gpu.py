@@ -1,0 +1,74 @@
+"""The Triton kernel: one program per row, two passes over the row, the second only to revive it.
+
+A row of 128k float32 scores is 512 KB; one program streams it in blocks. The alternative, many programs per row with
+a flag that a second launch reads, costs a second launch at every step for a case that almost never happens.
+
+Importing this module needs the package `triton`. Without a GPU it runs in Triton's interpreter (TRITON_INTERPRET=1 in
+the environment before the import); the tests do that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+
+__all__ = ["apply_rows_triton"]
+
+BLOCK = 4096
+
+
+@triton.jit
+def _mask_rows(
+    scores: Any,
+    rows: Any,
+    untouched: Any,
+    out: Any,
+    revived: Any,
+    width: Any,
+    words: Any,
+    scores_stride: Any,
+    BLOCK: tl.constexpr,
+) -> None:
+    row = tl.program_id(0).to(tl.int64)
+    source = scores + row * scores_stride
+    target = out + row * width
+    mask = rows + row * words
+    banned = float("-inf")
+    copied = tl.load(untouched + row).to(tl.int32)
+    alive = 0
+    any_allowed = 0
+    for start in range(0, width, BLOCK):
+        token = start + tl.arange(0, BLOCK)
+        inside = token < width
+        bits = tl.load(mask + token // 32, mask=inside & (token // 32 < words), other=0)
+        bits = tl.where(copied != 0, -1, bits)
+        allowed = ((bits >> (token % 32)) & 1) != 0
+        value = tl.load(source + token, mask=inside & allowed, other=banned)
+        tl.store(target + token, value, mask=inside)
+        alive = tl.maximum(alive, tl.max((allowed & inside & (value != banned)).to(tl.int32), axis=0))
+        any_allowed = tl.maximum(any_allowed, tl.max((allowed & inside).to(tl.int32), axis=0))
+    dead = (alive == 0) & (any_allowed != 0) & (copied == 0)
+    tl.store(revived + row, dead.to(tl.int8))
+    if dead:
+        for start in range(0, width, BLOCK):
+            token = start + tl.arange(0, BLOCK)
+            inside = token < width
+            bits = tl.load(mask + token // 32, mask=inside & (token // 32 < words), other=0)
+            allowed = ((bits >> (token % 32)) & 1) != 0
+            tl.store(target + token, tl.zeros([BLOCK], tl.float32), mask=inside & allowed)
+
+
+def apply_rows_triton(
+    scores: torch.Tensor, rows: torch.Tensor, untouched: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `apply_rows_plain`, in one kernel. `scores` needs unit stride along a row; `rows` is contiguous."""
+    count, width = scores.shape
+    out = torch.empty((count, width), dtype=scores.dtype, device=scores.device)
+    revived = torch.empty(count, dtype=torch.int8, device=scores.device)
+    if count and width:
+        flags = untouched.view(torch.uint8)
+        _mask_rows[(count,)](scores, rows, flags, out, revived, width, rows.shape[1], scores.stride(0), BLOCK=BLOCK)
+    return out, revived.bool()

@@ -1,0 +1,145 @@
+"""All backends give the bits that the definition gives, never touch their input, and never reuse what is in use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+
+from processors.kernels import EMPTY, MASKED, REVIVED, Masker
+from tests.strategies.logits import DTYPES, scores_and_rows, unpack
+
+BACKENDS = ["numba", "plain"]  # the Triton kernel: at the end of this file, in its interpreter
+
+
+def bits(scores: torch.Tensor) -> Any:
+    kind = {2: torch.int16, 4: torch.int32, 8: torch.int64}[scores.element_size()]
+    return scores.contiguous().view(kind)
+
+
+def by_definition(scores: torch.Tensor, rows: Any, untouched: list[bool]) -> tuple[torch.Tensor, list[int]]:
+    """Token by token, and the state of each row."""
+    out, states = scores.clone(), []
+    allowed = unpack(rows, scores.shape[1])
+    for r in range(scores.shape[0]):
+        if untouched[r]:
+            states.append(MASKED)
+            continue
+        alive = any(allowed[r, t] and scores[r, t].item() != float("-inf") for t in range(scores.shape[1]))
+        states.append(MASKED if alive else REVIVED if allowed[r].any() else EMPTY)
+        for t in range(scores.shape[1]):
+            if not allowed[r, t]:
+                out[r, t] = float("-inf")
+            elif not alive:
+                out[r, t] = 0.0
+    return out, states
+
+
+def masker_for(scores: torch.Tensor, rows: Any, untouched: list[bool], backend: str) -> Masker:
+    masker = Masker(scores.shape[0], scores.shape[1], rows.shape[1], untouched=untouched, backend=backend)
+    masker.rows[:, : rows.shape[1]] = rows
+    return masker
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@given(case=scores_and_rows())
+def test_bits_are_those_of_the_definition(backend: str, case: Any) -> None:
+    scores, rows, untouched = case
+    before = scores.clone()
+    expected, states = by_definition(scores, rows, untouched)
+    masker = masker_for(scores, rows, untouched, backend)
+    out, worst = masker.apply(scores)
+    assert torch.equal(bits(out), bits(expected))
+    assert torch.equal(bits(scores), bits(before))
+    assert out.data_ptr() != scores.data_ptr()
+    if backend == "numba":
+        assert worst == max(states) and masker.states() == states
+    else:
+        assert (worst == EMPTY) == (EMPTY in states)
+        assert (masker.apply(scores)[1] != MASKED) == (max(states) != MASKED)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_strided_scores(dtype: torch.dtype) -> None:
+    """Assisted decoding passes a slice [:, i, :] of [1, k + 1, V]; batches of such slices are not contiguous."""
+    whole = torch.randn(3, 4, 100).to(dtype)
+    rows = np.full((3, 4), 0x55555555, dtype=np.int32)
+    for backend in BACKENDS:
+        scores = whole[:, 2, :]
+        out, _ = masker_for(scores, rows, [False] * 3, backend).apply(scores)
+        assert torch.equal(out, by_definition(scores, rows, [False] * 3)[0])
+
+
+def test_a_result_that_is_held_is_not_overwritten() -> None:
+    """`output_scores=True` keeps each step's result; a view or an array of it counts as well."""
+    masker = Masker(1, 64, 2)
+    masker.rows[:] = -1
+    kept = [masker.apply(torch.full((1, 64), float(step)))[0] for step in range(4)]
+    views = [masker.apply(torch.full((1, 64), float(step)))[0][0, 3:5] for step in range(4)]
+    arrays = [masker.apply(torch.full((1, 64), float(step)))[0].numpy() for step in range(4)]
+    for step in range(4):
+        assert (kept[step] == step).all() and (views[step] == step).all() and (arrays[step] == step).all()
+
+
+def test_a_result_that_is_dropped_is_used_again() -> None:
+    masker = Masker(1, 64, 2)
+    masker.rows[:] = -1
+    places = set()
+    for step in range(8):
+        out, _ = masker.apply(torch.full((1, 64), float(step)))
+        places.add(out.data_ptr())
+        del out
+    assert len(places) == 1
+
+
+def test_gradients_pass_through_allowed_tokens() -> None:
+    scores = torch.randn(1, 40, requires_grad=True)
+    masker = Masker(1, 40, 2)
+    masker.rows[:] = 0b1011
+    out, _ = masker.apply(scores)
+    out[0, [0, 1, 3]].sum().backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None and scores.grad.nonzero()[:, 1].tolist() == [0, 1, 3]
+
+
+TRITON_CASES = """
+import numpy as np, torch
+from processors.kernels.gpu import apply_rows_triton
+from processors.kernels.plain import apply_rows_plain
+random = np.random.default_rng(5)
+for trial in range(40):
+    count, width = int(random.integers(1, 4)), int(random.choice([1, 31, 32, 33, 100, 4095, 4096, 4097, 9000]))
+    words = int(random.choice([(width + 31) // 32, (width + 31) // 32 + 2, max(1, width // 64)]))
+    dtype = [torch.float32, torch.float16, torch.bfloat16][trial % 3]
+    scores = torch.from_numpy(random.normal(size=(count, width + 5))).to(dtype)[:, :width]
+    scores[torch.from_numpy(random.random((count, width)) < random.choice([0.0, 0.3, 1.0]))] = float("-inf")
+    scores[:, ::7] = random.choice([1.0, float("nan"), float("inf"), float("-inf")])
+    rows = random.integers(-(2**31), 2**31, (count, words)).astype(np.int32)
+    rows[random.random((count, words)) < 0.5] = 0
+    if trial % 4 == 0:
+        rows[0] = 0
+    args = torch.from_numpy(rows), torch.from_numpy(random.random(count) < 0.3)
+    got, revived = apply_rows_triton(scores, *args)
+    expected, expected_revived = apply_rows_plain(scores, *args)
+    kind = torch.int16 if scores.element_size() == 2 else torch.int32
+    assert torch.equal(got.view(kind), expected.contiguous().view(kind)), (trial, width, words, dtype)
+    assert torch.equal(revived, expected_revived), trial
+print("same bits")
+"""
+
+
+def test_triton_kernel_in_its_interpreter() -> None:
+    """The interpreter is chosen by the environment before Triton is imported, hence a process of its own."""
+    pytest.importorskip("triton", reason="the Triton kernel needs `pip install triton`")
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", TRITON_CASES], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "same bits" in done.stdout
