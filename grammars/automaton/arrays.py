@@ -1,0 +1,44 @@
+"""Arrays that grow by doubling and can be handed to kernels by address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["GrowArray", "address"]
+
+
+def address(array: npt.NDArray[Any]) -> int:
+    """Memory address of a C-contiguous array (the caller keeps the array alive)."""
+    return int(array.__array_interface__["data"][0])
+
+
+class GrowArray:
+    """A numpy array with room to spare. `data` may be replaced by `extend`: read it anew after growing."""
+
+    __slots__ = ("data", "fill", "n")
+
+    def __init__(self, dtype: Any, capacity: int = 64, fill: int = 0) -> None:
+        self.data: npt.NDArray[Any] = np.full(capacity, fill, dtype)
+        self.n = 0
+        self.fill = fill
+
+    def reserve(self, extra: int) -> None:
+        """Make room for `extra` more entries."""
+        need = self.n + extra
+        if need > self.data.size:
+            grown = np.full(max(need, 2 * self.data.size), self.fill, self.data.dtype)
+            grown[: self.n] = self.data[: self.n]
+            self.data = grown
+
+    def extend(self, values: Sequence[int] | npt.NDArray[Any]) -> int:
+        """Append; returns the index of the first new entry."""
+        first, count = self.n, len(values)
+        if first + count > self.data.size:
+            self.reserve(count)
+        self.data[first : first + count] = values
+        self.n += count
+        return first

@@ -1,0 +1,50 @@
+"""Several disjoint languages as one terminal whose labels tell which of them was read (keys by pattern)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from grammars.regex import ByteDfa
+
+__all__ = ["LabelledDfa"]
+
+
+class LabelledDfa:
+    """The lazy product of byte automata; a state is live as long as one part is. Label: index of the accepting part."""
+
+    def __init__(self, parts: Sequence[ByteDfa]) -> None:
+        self.key: Hashable = ("labelled", *(part.key for part in parts))
+        self._parts = parts
+        self._ids: dict[tuple[int, ...], int] = {}
+        self._places: list[tuple[int, ...]] = []
+        self.start = self._id(tuple(part.start for part in parts))
+
+    def _id(self, place: tuple[int, ...]) -> int:
+        known = self._ids.get(place)
+        if known is None:
+            known = self._ids[place] = len(self._places)
+            self._places.append(place)
+        return known
+
+    def row(self, state: int) -> list[int]:
+        """256 targets."""
+        rows = [part.row(s) if s >= 0 else None for part, s in zip(self._parts, self._places[state], strict=True)]
+        dead = (-1,) * len(rows)
+        targets = []
+        for byte in range(256):
+            place = tuple(-1 if row is None else row[byte] for row in rows)
+            targets.append(-1 if place == dead else self._id(place))
+        return targets
+
+    def label(self, state: int) -> int:
+        """Index of the part that accepts, -1 if none does."""
+        for i, (part, s) in enumerate(zip(self._parts, self._places[state], strict=True)):
+            if s >= 0 and part.label(s) >= 0:
+                return i
+        return -1
+
+    def boundary(self, state: int) -> bool:
+        """As the parts that are alive, which agree."""
+        return any(
+            s >= 0 and part.boundary(s) for part, s in zip(self._parts, self._places[state], strict=True)
+        )

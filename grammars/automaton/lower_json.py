@@ -1,0 +1,315 @@
+"""Lowering of `schema_ir` unions to a program: scalars to terminals and literal tries, objects and arrays to tables.
+
+A part is lowered when a kernel first reaches it; the first parts, up to a fuel, right away, since a crossing costs
+more than a small table.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from grammars.automaton.program import Program, Word
+from grammars.automaton.punctuation import punctuation
+from grammars.automaton.terminals import TerminalStore
+from grammars.errors import UnsupportedSchema
+from grammars.kernels.layout import OF_ANY, OF_OPEN, OP_ARR, OP_DTRIE, OP_ITEM, OP_LAZY, OP_OBJ, OP_TERM
+from grammars import numbers
+from grammars.regex import ByteDfa, CharDfa, Regex
+from grammars.schema_ir import (
+    ArrayValue,
+    LiteralValue,
+    NumberValue,
+    ObjectValue,
+    Ref,
+    SchemaSource,
+    StringValue,
+    Union,
+)
+
+__all__ = ["JsonLowering"]
+
+_EAGER = 48
+
+
+def canonical(text: str) -> bytes | None:
+    """Content of a string as json.dumps prints it, without quotes; None where it has no UTF-8 form."""
+    try:
+        return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    except UnicodeEncodeError:
+        return None
+
+
+class JsonLowering:
+    """Fills a `Program` from a `SchemaSource`."""
+
+    def __init__(
+        self, source: SchemaSource, store: TerminalStore, *, property_order: str, whitespace: str, spelling: str
+    ) -> None:
+        self.source = source
+        self.any_order = property_order == "any"
+        self.free = spelling == "any"
+        self.encoding = "json_any" if self.free else "json"
+        self.program = program = Program(store, free_spelling=self.free)
+        program.expand = self.expand
+        self.store = store
+        self._nodes: dict[Ref, int] = {}
+        self._refs: dict[int, Ref] = {}
+        self._pending: list[Ref] = []
+        self._numbers: dict[Any, int] = {}
+        marks = punctuation(store, whitespace)
+        self.marks = marks
+        end = program.end if marks.blanks is None else program.terminal(marks.blanks, program.end)
+        item = program.add(OP_ITEM)
+        after_object = program.block((program.pop, program.key))
+        after_array = program.block((program.pop, item))
+        roots = [program.terminal(q, after_object) for q in (*marks.object_first, *marks.object_next)]
+        roots += [program.terminal(q, after_array) for q in (*marks.array_first, *marks.array_next)]
+        self.any_string = store.start_of(_any_string(store, self.encoding))
+        root = self.node_of(source.root)
+        if marks.blanks is not None:
+            root = program.terminal(marks.blanks, program.block((root,)))
+        program.roots.extend((*roots, end, root))
+        for ref in self._pending:  # grows while it is walked
+            if len(self._nodes) > _EAGER:
+                break
+            self._lower(ref)
+        self._pending.clear()
+
+    # ------------------------------------------------------------------------------------------ references
+
+    def node_of(self, ref: Ref) -> int:
+        """The node of a reference: lazy until lowered."""
+        node = self._nodes.get(ref)
+        if node is None:
+            node = self._nodes[ref] = self.program.fresh(OP_LAZY, int(ref))
+            self._refs[node] = ref
+            self._pending.append(ref)
+        return node
+
+    def expand(self, node: int) -> None:
+        """Lower the part behind a lazy node (the kernels' NEED_NODE)."""
+        with self.program.lock:
+            self._lower(Ref(int(self.program.node.data[4 * node + 1])))
+            self._pending.clear()
+
+    def _lower(self, ref: Ref) -> None:
+        node = self._nodes[ref]
+        if self.program.node.data[4 * node] != OP_LAZY:
+            return
+        union = self.source.resolve(ref)
+        self.program.pointers[node] = union.pointer
+        self.program.become(node, self.union(union))
+
+    # ---------------------------------------------------------------------------------------------- values
+
+    def union(self, union: Union) -> int:
+        """A node that reads a value of one of the alternatives and returns."""
+        done = self.program.done
+        words: dict[bytes, list[int]] = {}
+        others: list[int] = []
+        free_strings: list[str] = []
+        for value in union.alternatives:
+            if isinstance(value, StringValue):
+                words.setdefault(b'"', []).append(self.string(value))
+            elif isinstance(value, NumberValue):
+                others.extend(self.number(value))
+            elif isinstance(value, LiteralValue):
+                if isinstance(value.value, str) and self.free:
+                    free_strings.append(value.value)
+                elif isinstance(value.value, (int, float)) and not isinstance(value.value, bool) and self.free:
+                    others.extend(self.number(NumberValue(minimum=value.value, maximum=value.value)))
+                else:
+                    for text in _literal(value.value, union.pointer):
+                        words.setdefault(text, []).append(done)
+            elif isinstance(value, ObjectValue):
+                words.setdefault(b"{", []).append(self.object(value, union.pointer))
+            else:
+                words.setdefault(b"[", []).append(self.array(value, union.pointer))
+        if free_strings:
+            words.setdefault(b'"', []).append(self.free_words(free_strings))
+        if words:
+            listed: list[Word] = [
+                (tuple(text), self.program.choice(nodes), tuple(range(len(text) + 1))) for text, nodes in words.items()
+            ]
+            listed.sort()
+            others.insert(0, self.program.trie_node(listed))
+        return self.program.choice(others)
+
+    def free_words(self, strings: list[str]) -> int:
+        """One of some strings, in any spelling, up to and with the closing quote."""
+        words = [(tuple(map(ord, s)), self.program.done, tuple(range(len(s) + 1))) for s in sorted(set(strings))]
+        return self.program.add(OP_DTRIE, self.program.trie(words), self.any_string)
+
+    def string(self, value: StringValue) -> int:
+        """Content and closing quote of a string."""
+        q, bounds = self.string_terminal(value)
+        return self.program.terminal(q, self.program.done, bounds)
+
+    def string_terminal(self, value: StringValue) -> tuple[int, tuple[int, int | None, int] | None]:
+        """Start state and character bounds; lengths of one character class are counted, others are intersected."""
+        low, high = value.min_length, value.max_length
+        if value.language is None:
+            return self.any_string, None if low == 0 and high is None else (low, high, 1)
+        counted = value.language.counted()
+        if counted is not None:
+            charset, least, most = counted
+            low = max(low, least)
+            high = most if high is None else high if most is None else min(high, most)
+            regex = Regex.chars(charset).repeat(0)
+            q = self._regex(regex)
+            return q, None if low == 0 and high is None else (low, high, 4)
+        regex = value.language
+        if low > 0 or high is not None:
+            regex = regex & Regex.length(low, high)
+        return self._regex(regex), None
+
+    def _regex(self, regex: Regex) -> int:
+        key = ("regex", self.encoding, regex)
+        known = self.store.extras.get(key)
+        if known is None:
+            known = self.store.extras[key] = self.store.start_of(ByteDfa(CharDfa(regex), self.encoding))
+        assert isinstance(known, int)
+        return known
+
+    def number(self, value: NumberValue) -> list[int]:
+        """Terminals of a number: none if no number fits."""
+        spelling = "any" if self.free else "canonical"
+        if len(value.multiple_of) > 1:
+            raise UnsupportedSchema("", "multipleOf", "cannot be combined with another multipleOf here")
+        key = ("number", spelling, value)
+        q = self.store.extras.get(key)
+        if q is None:
+            dfa = numbers.number_dfa(
+                integer=value.integer,
+                minimum=value.minimum,
+                maximum=value.maximum,
+                exclusive_minimum=value.exclusive_minimum,
+                exclusive_maximum=value.exclusive_maximum,
+                multiple_of=value.multiple_of[0] if value.multiple_of else None,
+                spelling=spelling,
+            )
+            q = self.store.extras[key] = -1 if dfa is None else self.store.start_of(dfa)
+        assert isinstance(q, int)
+        return [] if q < 0 else [self.program.terminal(q, self.program.done)]
+
+    # ------------------------------------------------------------------------------------------ containers
+
+    def array(self, value: ArrayValue, pointer: str) -> int:
+        """An array after its opening bracket."""
+        if value.unique and (value.max_items is None or value.max_items > 1):
+            raise UnsupportedSchema(pointer, "uniqueItems", "is not compiled yet", "Remove it, or set maxItems to 1.")
+        prefix = [self.node_of(ref) for ref in value.prefix]
+        items = -1 if value.items is None else self.node_of(value.items)
+        high = -1 if value.max_items is None else min(value.max_items, 1 << 30)
+        low = min(value.min_items, 1 << 30)
+        array = self.program.aspec.extend((len(prefix), items, low, high, 0, *prefix, *([0] * len(prefix))))
+        return self.program.add(OP_ARR, array)
+
+    def object(self, value: ObjectValue, pointer: str) -> int:
+        """An object after its opening brace."""
+        program = self.program
+        entries = []
+        for position, declared in enumerate(value.properties):
+            if self.free:
+                symbols: tuple[int, ...] | None = tuple(map(ord, declared.name))
+                between: tuple[int, ...] = tuple(range(len(declared.name) + 1))
+                if any(0xD800 <= s < 0xE000 for s in symbols or ()):
+                    symbols = None
+            else:
+                spelled = canonical(declared.name)
+                symbols = None if spelled is None else tuple(spelled)
+                between = () if symbols is None else _boundaries(declared.name, len(symbols))
+            if symbols is None:
+                if declared.required:
+                    raise UnsupportedSchema(pointer, "required", f"names {declared.name!r}, a lone surrogate")
+                continue
+            entries.append((symbols, position, between, declared))
+        entries.sort(key=lambda entry: entry[0])
+        n = len(entries)
+        # declared positions, without the names that cannot be written
+        order = sorted(range(n), key=lambda i: entries[i][1])
+        position_of = [0] * n
+        for position, i in enumerate(order):
+            position_of[i] = position
+        usable = [0 if entries[i][3].value is None else 1 for i in order]
+        required = [1 if entry[3].required else 0 for entry in entries]
+        values = [-1 if e[3].value is None else self._colon(e[3].value) for e in entries]
+        limit, after = [0] * n, [0] * n
+        next_required, later = n, 0
+        for position in range(n - 1, -1, -1):
+            if required[order[position]]:
+                next_required = position
+            limit[position] = next_required
+            after[position] = later
+            later += usable[position]
+        trie = program.trie([(s, i, b) for i, (s, _, b, _) in enumerate(entries)]) if n else -1
+        q, others = self._undeclared(value)
+        other = program.ospec.extend(others)
+        flags = (OF_ANY if self.any_order else 0) | (OF_OPEN if others else 0)
+        high = -1 if value.max_properties is None else min(value.max_properties, 1 << 30)
+        suffixes = []
+        for symbols, _, _, _ in entries:
+            suffixes.append(program.ksuf.extend(range(len(symbols) + 1, 0, -1)))
+        spec = program.ospec.extend(
+            (
+                n, (n + 63) // 64, trie, flags, q, other, min(value.min_properties, 1 << 30), high, sum(required), 0, 0,
+                *values, *position_of, *required, *([0] * n), *order, *limit, *after, *usable, *suffixes, *([0] * n),
+            )
+        )  # fmt: skip
+        return program.add(OP_OBJ, spec)
+
+    def _colon(self, ref: Ref) -> int:
+        return self.program.add(OP_TERM, self.marks.colon, self.node_of(ref))
+
+    def _undeclared(self, value: ObjectValue) -> tuple[int, list[int]]:
+        """Terminal of the undeclared keys and, by label, the node after such a key."""
+        if not value.patterns and value.key_language is None:
+            if value.additional is None:
+                return self.any_string, []
+            return self.any_string, [self._colon(value.additional)]
+        languages: list[Regex] = []
+        nodes: list[int] = []
+        rest = value.key_language
+        for pattern in value.patterns:
+            keys = pattern.keys if value.key_language is None else pattern.keys & value.key_language
+            languages.append(keys)
+            nodes.append(self._colon(pattern.value))
+            rest = ~pattern.keys if rest is None else rest - pattern.keys
+        if value.additional is not None and rest is not None:
+            languages.append(rest)
+            nodes.append(self._colon(value.additional))
+        kept = [(language, node) for language, node in zip(languages, nodes, strict=True) if not language.is_empty()]
+        if not kept:
+            return self.any_string, []
+        if len(kept) == 1:
+            return self._regex(kept[0][0]), [kept[0][1]]
+        from grammars.automaton.labelled import LabelledDfa
+
+        parts = [ByteDfa(CharDfa(language), self.encoding) for language, _ in kept]
+        return self.store.start_of(LabelledDfa(parts)), [node for _, node in kept]
+
+
+def _any_string(store: TerminalStore, encoding: str) -> ByteDfa:
+    return ByteDfa(CharDfa(Regex.any_string()), encoding)
+
+
+def _boundaries(name: str, size: int) -> tuple[int, ...]:
+    """Offsets between the characters of a name in its canonical spelling."""
+    if size == len(name):
+        return tuple(range(size + 1))
+    offsets = [0]
+    for character in name:
+        offsets.append(offsets[-1] + len(canonical(character) or b""))
+    return tuple(offsets)
+
+
+def _literal(value: Any, pointer: str) -> list[bytes]:
+    """Spellings of a scalar as json.dumps prints it: an integral float also as the integer that it equals."""
+    try:
+        texts = [json.dumps(value, ensure_ascii=False, allow_nan=False).encode()]
+    except UnicodeEncodeError as error:
+        raise UnsupportedSchema(pointer, "enum", f"holds {value!r}, a lone surrogate") from error
+    if isinstance(value, float) and value.is_integer():
+        texts.append(str(int(value)).encode())
+    return texts

@@ -1,0 +1,162 @@
+"""A grammar as flat arrays over a terminal store: control nodes, literal tries, object and array tables.
+
+Built by a lowering (`lower_json`, `lower_text`), read by the kernels; `layout` lists the columns. Nodes are interned,
+so equal continuations are one node and masks are shared. A node of kind OP_LAZY stands for a part that has not been
+lowered; `expand` (set by the lowering) does it when a kernel asks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from grammars.automaton.arrays import GrowArray
+from grammars.automaton.terminals import TerminalStore
+from grammars.kernels.layout import (
+    A_COST,
+    A_HEAD,
+    OP_ALT,
+    OP_DONE,
+    OP_END,
+    OP_KEY,
+    OP_LAZY,
+    OP_POP,
+    OP_TERM,
+    OP_TRIE,
+)
+
+__all__ = ["Program", "Word"]
+
+Word = tuple[tuple[int, ...], int, tuple[int, ...]]
+"""Symbols (bytes, or code points under free spelling), payload (node or property), offsets between characters."""
+
+
+class Program:
+    """Mutable while it is being lowered (under `lock`), append-only for the kernels."""
+
+    def __init__(self, store: TerminalStore, *, free_spelling: bool = False) -> None:
+        self.store = store
+        self.free_spelling = free_spelling
+        self.node = GrowArray(np.int32, 256)
+        self.alts = GrowArray(np.int32, 64)
+        self.st = GrowArray(np.int32, 1024)
+        self.edge = GrowArray(np.int32, 1024)
+        self.ospec = GrowArray(np.int32, 512)
+        self.aspec = GrowArray(np.int32, 64)
+        self.bounds = GrowArray(np.int32, 16)
+        self.roots = GrowArray(np.int32, 18)
+        self.ksuf = GrowArray(np.int32, 64)
+        self.pointers: dict[int, str] = {}
+        self.strings: dict[int, str] = {}
+        self.expand: Callable[[int], None] | None = None
+        self.prepare_costs: Callable[[object], None] | None = None
+        self.bindings: dict[object, object] = {}
+        self.lock = threading.RLock()
+        self._interned: dict[tuple[int, ...], int] = {}
+        self.end = self.add(OP_END)
+        self.done = self.add(OP_DONE)
+        self.pop = self.add(OP_POP)
+        self.key = self.add(OP_KEY)
+
+    def add(self, op: int, a: int = 0, b: int = 0, c: int = -1) -> int:
+        """An interned control node."""
+        key = (op, a, b, c)
+        node = self._interned.get(key)
+        if node is None:
+            node = self._interned[key] = self.node.extend(key) >> 2
+        return node
+
+    def fresh(self, op: int, a: int = 0, b: int = 0, c: int = -1) -> int:
+        """A control node of its own (blocks of consecutive continuations, nodes to be patched)."""
+        return self.node.extend((op, a, b, c)) >> 2
+
+    def patch(self, node: int, op: int, a: int, b: int, c: int) -> None:
+        """Give a lazy node its content; the operation is written last, as other threads may be reading."""
+        words = self.node.data
+        words[4 * node + 1 : 4 * node + 4] = (a, b, c)
+        words[4 * node] = op
+
+    def become(self, node: int, other: int) -> None:
+        """Let a lazy node do what `other` does."""
+        op, a, b, c = self.node.data[4 * other : 4 * other + 4].tolist()
+        if op == OP_LAZY:
+            op, a, b = OP_ALT, self.alts.extend((other,)), 1
+        self.patch(node, op, a, b, c)
+
+    def block(self, nodes: Sequence[int]) -> int:
+        """Consecutive nodes that do what `nodes` do (continuations by label)."""
+        first = -1
+        for other in nodes:
+            op, a, b, c = self.node.data[4 * other : 4 * other + 4].tolist()
+            if op == OP_LAZY:
+                op, a, b = OP_ALT, self.alts.extend((other,)), 1
+            node = self.fresh(op, a, b, c)
+            first = node if first < 0 else first
+        return first
+
+    def terminal(self, q: int, following: int, bounds: tuple[int, int | None, int] | None = None) -> int:
+        """A terminal, then node `following` + label. `bounds`: characters low, high, and bytes of the shortest one."""
+        index = -1
+        if bounds is not None:
+            low, high, width = bounds
+            key = (-1, low, -1 if high is None else high, width)
+            known = self._interned.get(key)
+            if known is None:
+                known = self._interned[key] = self.bounds.extend(key[1:])
+            index = known
+        return self.add(OP_TERM, q, following, index)
+
+    def choice(self, nodes: Sequence[int]) -> int:
+        """Any of the nodes."""
+        distinct = list(dict.fromkeys(nodes))
+        if len(distinct) == 1:
+            return distinct[0]
+        return self.fresh(OP_ALT, self.alts.extend(distinct), len(distinct))
+
+    def trie(self, words: Sequence[Word]) -> int:
+        """Root state of the literal trie over `words`, which are sorted by their symbols and distinct.
+
+        The payload of a word is written to its state; `lo, hi` of a state are the words below it, by position.
+        """
+        flat_st: list[int] = []
+        flat_edge: list[int] = []
+        base = self.st.n // 6
+        edge_base = self.edge.n // 2
+        # (depth, first word, end) of each state, in order of creation; children of a state are created together
+        queue: list[tuple[int, int, int]] = [(0, 0, len(words))]
+        for depth, low, high in queue:
+            payload = -1
+            symbols, value, between = words[low]
+            boundary = 1 if depth in between else 0
+            first = low
+            if len(symbols) == depth:
+                payload = value
+                first = low + 1
+            edges_at = edge_base + len(flat_edge) // 2
+            count = 0
+            i = first
+            while i < high:
+                symbol = words[i][0][depth]
+                j = i + 1
+                while j < high and words[j][0][depth] == symbol:
+                    j += 1
+                flat_edge += (symbol, base + len(queue))
+                queue.append((depth + 1, i, j))
+                count += 1
+                i = j
+            flat_st += (edges_at, count, payload, low, high, boundary | depth << 1)
+        self.st.extend(flat_st)
+        self.edge.extend(flat_edge)
+        return base
+
+    def trie_node(self, words: Sequence[Word]) -> int:
+        """A node that reads one of `words` and goes on at its payload."""
+        return self.add(OP_TRIE, self.trie(words))
+
+    def set_array_cost(self, array: int, item: int, prefix: Sequence[int]) -> None:
+        """Costs of further items and of the prefix ones, in tokens."""
+        self.aspec.data[array + A_COST] = item
+        at = array + A_HEAD + len(prefix)
+        self.aspec.data[at : at + len(prefix)] = prefix

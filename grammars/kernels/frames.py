@@ -1,0 +1,291 @@
+"""Frames: what encloses the place where the text stands, as immutable records in the matcher's arena.
+
+An object frame holds which keys can still be written, how many were, and which required ones are missing; an array
+frame counts items. A change makes a new record; the parent link stays. `layout` lists the words of a record.
+"""
+
+from __future__ import annotations
+
+from numba import carray, njit, types
+from numba.extending import intrinsic
+
+from grammars.kernels.layout import *
+
+
+@intrinsic  # type: ignore[misc]
+def _pointer32(typingctx, address):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int32)(types.int64), codegen
+
+
+@intrinsic  # type: ignore[misc]
+def _pointer64(typingctx, address):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(types.int64), codegen
+
+
+@intrinsic  # type: ignore[misc]
+def _pointer8(typingctx, address):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.uint8)(types.int64), codegen
+
+
+@njit
+def _context(address):
+    return carray(_pointer64(address), (128,))
+
+
+@njit
+def _i32(ctx, slot):
+    return carray(_pointer32(ctx[slot]), (ctx[slot + 64],))
+
+
+@njit
+def _i64(ctx, slot):
+    return carray(_pointer64(ctx[slot]), (ctx[slot + 64],))
+
+
+@njit
+def _u8(ctx, slot):
+    return carray(_pointer8(ctx[slot]), (ctx[slot + 64],))
+
+
+@njit
+def _mix(h, value):
+    """One round of a 64-bit multiplicative hash with a final xor-shift."""
+    h = (h ^ value) * -7046029254386353131
+    return h ^ ((h >> 29) & 0x7FFFFFFFF)
+
+
+# ---------------------------------------------------------------------------------------------------------------- frames
+
+
+@njit
+def _alloc(mat, words):
+    """Offset of `words` fresh words; on overflow the status says so and the caller's loop ends soon."""
+    top = mat[M_TOP]
+    if top + words + 64 > mat.size:
+        mat[M_STATUS] = GROW_MAT
+        return mat.size - words - 1
+    mat[M_TOP] = top + words
+    return top
+
+
+@njit
+def _note(mat, f, closely):
+    """Remember that the walk looked at frame f: 1 its flags, 2 all of it. Frames made on the walk do not count."""
+    if f < mat[M_MARK]:
+        look = 2 * (mat[M_LEVEL] - mat[f + F_LEVEL]) + closely
+        if look > mat[M_LOOK]:
+            mat[M_LOOK] = look
+
+
+@njit
+def _refresh_object(ctx, mat, f):
+    """Flags, available keys and hashes of an object frame whose count, cursor and seen keys are set.
+
+    Any order: the bits hold the keys not yet written; once only required keys fit, optional ones are struck out.
+    Declared order: the bits are the positions from the cursor to the next required one.
+    """
+    ospec = _i32(ctx, OSPEC)
+    o = mat[f + F_SPEC]
+    n = ospec[o + O_N]
+    words = ospec[o + O_WORDS]
+    flags = ospec[o + O_FLAGS]
+    low, high = ospec[o + O_MIN], ospec[o + O_MAX]
+    count, missing = mat[f + F_COUNT], mat[f + F_A]
+    table = o + O_HEAD
+    tight = high >= 0 and count + missing >= high
+    result = 0
+    if missing == 0 and count >= low:
+        result |= CLOSE
+    some = False
+    if flags & OF_ANY:
+        for w in range(words):
+            bits = mat[f + F_BITS + w]
+            if tight and bits != 0:
+                for i in range(64 * w, min(n, 64 * w + 64)):
+                    if ospec[table + P_REQ * n + i] == 0:
+                        bits &= ~(1 << (i - 64 * w))
+                mat[f + F_BITS + w] = bits
+            some = some or bits != 0
+    else:
+        for w in range(words):
+            mat[f + F_BITS + w] = 0
+        first = mat[f + F_B] + 1
+        if first < n and not (tight and missing == 0):
+            limit = ospec[table + P_LIMIT * n + first]
+            last = min(limit, n - 1)
+            for position in range(first, last + 1):
+                if ospec[table + P_USABLE * n + position] == 0 or (tight and position != limit):
+                    continue
+                if not flags & OF_OPEN and count + 1 + ospec[table + P_AFTER * n + position] < low:
+                    continue
+                i = ospec[table + P_PERM * n + position]
+                mat[f + F_BITS + (i >> 6)] |= 1 << (i & 63)
+                some = True
+    if flags & OF_OPEN and not tight and (flags & OF_ANY or missing == 0):
+        result |= OPEN
+        some = True
+    if some:
+        result |= ADD
+    mat[f + F_FLAGS] = result
+    h = _mix(K_OBJ * 77, result & 3)
+    mat[f + F_H1] = h
+    h = _mix(_mix(h, o), result)
+    for w in range(words):
+        h = _mix(h, mat[f + F_BITS + w])
+    h = _mix(_mix(h, missing), mat[f + F_B])
+    if low > 0 or high >= 0:
+        h = _mix(h, count)
+    if mat[f + F_X] != 0:
+        h = _mix(h, mat[mat[f + F_X] + 2])
+    mat[f + F_H2] = h
+    due = max(0, low - count - missing)
+    mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + mat[f + F_MISS] + due * ospec[o + O_FILLCOST]
+
+
+@njit
+def _new_object(ctx, mat, o, parent):
+    ospec = _i32(ctx, OSPEC)
+    words = ospec[o + O_WORDS]
+    n = ospec[o + O_N]
+    f = _alloc(mat, F_BITS + words)
+    mat[f + F_KIND] = K_OBJ
+    mat[f + F_SPEC] = o
+    mat[f + F_PARENT] = parent
+    mat[f + F_LEVEL] = mat[parent + F_LEVEL] + 1
+    mat[f + F_COUNT] = 0
+    mat[f + F_A] = ospec[o + O_REQ]
+    mat[f + F_B] = -1
+    mat[f + F_X] = 0
+    table = o + O_HEAD
+    cost = 0
+    for i in range(n):
+        if ospec[table + P_REQ * n + i]:
+            cost += ospec[table + P_COST * n + i]
+    mat[f + F_MISS] = cost
+    for w in range(words):
+        mat[f + F_BITS + w] = 0
+    if ospec[o + O_FLAGS] & OF_ANY:
+        for i in range(n):
+            if ospec[table + P_USABLE * n + ospec[table + P_POS * n + i]]:
+                mat[f + F_BITS + (i >> 6)] |= 1 << (i & 63)
+    _refresh_object(ctx, mat, f)
+    return f
+
+
+@njit
+def _copy_frame(ctx, mat, f):
+    words = F_BITS
+    if mat[f + F_KIND] == K_OBJ:
+        words += _i32(ctx, OSPEC)[mat[f + F_SPEC] + O_WORDS]
+    g = _alloc(mat, words)
+    for i in range(words):
+        mat[g + i] = mat[f + i]
+    return g
+
+
+@njit
+def _with_property(ctx, mat, f, i):
+    """The object frame after declared property i (name order) was written."""
+    ospec = _i32(ctx, OSPEC)
+    o = mat[f + F_SPEC]
+    n = ospec[o + O_N]
+    g = _copy_frame(ctx, mat, f)
+    mat[g + F_COUNT] += 1
+    mat[g + F_BITS + (i >> 6)] &= ~(1 << (i & 63))
+    table = o + O_HEAD
+    if ospec[table + P_REQ * n + i]:
+        mat[g + F_A] -= 1
+        mat[g + F_MISS] -= ospec[table + P_COST * n + i]
+    mat[g + F_B] = ospec[table + P_POS * n + i] if not ospec[o + O_FLAGS] & OF_ANY else -1
+    _refresh_object(ctx, mat, g)
+    return g
+
+
+@njit
+def _with_extra(ctx, mat, f, key):
+    """The object frame after an undeclared key (its hash) was written; -1 if that key was written before."""
+    x = mat[f + F_X]
+    if x != 0:
+        mat[M_VOLATILE] = 1
+    while x != 0:
+        if mat[x] == UNKNOWN:
+            mat[M_EXACT] = 1
+            return -1
+        if mat[x] == key:
+            return -1
+        x = mat[x + 1]
+    ospec = _i32(ctx, OSPEC)
+    o = mat[f + F_SPEC]
+    g = _copy_frame(ctx, mat, f)
+    x = _alloc(mat, 3)
+    mat[x] = key
+    mat[x + 1] = mat[f + F_X]
+    mat[x + 2] = _mix(mat[mat[f + F_X] + 2] if mat[f + F_X] != 0 else 0, key)
+    mat[g + F_X] = x
+    mat[g + F_COUNT] += 1
+    if not ospec[o + O_FLAGS] & OF_ANY:
+        mat[g + F_B] = ospec[o + O_N] - 1
+    _refresh_object(ctx, mat, g)
+    return g
+
+
+@njit
+def _refresh_array(ctx, mat, f):
+    """Flags, next item node and hashes of an array frame whose count is set. Counts that no longer matter saturate."""
+    aspec = _i32(ctx, ASPEC)
+    a = mat[f + F_SPEC]
+    prefix, items = aspec[a + A_PREFIX], aspec[a + A_ITEMS]
+    low, high = aspec[a + A_MIN], aspec[a + A_MAX]
+    settled = max(low, prefix)
+    count = mat[f + F_COUNT]
+    if high < 0 and count > settled:
+        count = settled
+        mat[f + F_COUNT] = count
+    result = 0
+    if count >= low:
+        result |= CLOSE
+    following = items
+    if count < prefix:
+        following = aspec[a + A_HEAD + count]
+    if following >= 0 and (high < 0 or count < high):
+        result |= ADD
+    mat[f + F_FLAGS] = result
+    mat[f + F_A] = following
+    h = _mix(K_ARR * 77, result & 3)
+    mat[f + F_H1] = h
+    h = _mix(_mix(h, a), following)
+    h = _mix(h, count if count < settled else settled)
+    if high >= 0:
+        h = _mix(h, min(high - count, ctx[S_LONGEST]))
+    mat[f + F_H2] = h
+    cost = mat[mat[f + F_PARENT] + F_COST] + 1
+    if count < low:
+        for i in range(count, min(low, prefix)):
+            cost += aspec[a + A_HEAD + prefix + i] + 1
+        if low > max(prefix, count):
+            cost += (low - max(prefix, count)) * (aspec[a + A_COST] + 1)
+    mat[f + F_COST] = cost
+
+
+@njit
+def _new_array(ctx, mat, a, parent):
+    f = _alloc(mat, F_BITS)
+    mat[f + F_KIND] = K_ARR
+    mat[f + F_SPEC] = a
+    mat[f + F_PARENT] = parent
+    mat[f + F_LEVEL] = mat[parent + F_LEVEL] + 1
+    mat[f + F_COUNT] = 0
+    mat[f + F_X] = 0
+    _refresh_array(ctx, mat, f)
+    return f
+
+

@@ -1,0 +1,80 @@
+"""The machine: configurations stepped by bytes, and the masks that follow from them.
+
+Where it sits: below `grammars.matcher` (which owns the arrays and answers NEED codes), above nothing. It knows bytes,
+nodes and frames; it does not know schemas or tokenizers. `machine_reference` is the same machine in plain Python.
+
+The one idea: a state is a small set of configurations (terminal state, control node, frame). Frames are immutable
+records in an append-only arena (the matcher's own), so a rollback truncates and nothing is interned. A mask is
+remembered under a hash of exactly what computing it looked at: the configurations, and as many enclosing frames, as
+closely (flags only, or in full), as the walk needed. Different stacks share a row when they must give the same one.
+
+Configuration: 5 words (q, n, f, c, d)
+    q >= 0    state of a dense terminal (row of `trans`);  q < 0: state -q-1 of a literal trie
+    n         control node that started the terminal (0 for literal tries: their leaves name the continuation)
+    f         frame: offset in the arena
+    c         dense: characters so far (counted strings);  keys: trie state + 1, decoding phase and digits
+    d         keys: hash of the key so far
+Arrays are reached through `ctx`, an int64 vector of addresses (slots below) with lengths at +64: one integer crosses
+the Python border, about 0.2 us a call. All int32 but where said.
+
+slot    array     shape      meaning
+TRANS   trans     [Q*256]    next terminal state; -1 dead; -2 row not computed yet (NEED_ROW)
+INFO    info      [Q]        low 16 bits: label + 1 (0: not accepting); BOUNDARY, FINAL bits
+NODE    node      [N*4]      control nodes: op, a, b, c
+ALTS    alts      [.]        targets of OP_ALT
+ST      st        [S*6]      literal trie states: first edge, edges, continuation or property, lo, hi, boundary
+EDGE    edge      [E*2]      symbol (byte, or code point under free spelling), target state; symbols ascend
+OSPEC   ospec     [.]        object tables (O_* offsets);   ASPEC: array tables (A_* offsets)
+BOUNDS  bounds    [.]        pairs lo, hi of counted strings (hi -1: none)
+ROOTS   roots     [17]       nodes: object first/next and array first/next by flags (4 each)
+TBYTE.. vocabulary trie in preorder (see `grammars.vocabulary`)
+T1KEY   t1key     [H] int64  hash of (q, lo, hi), 0: free;  T1VAL int64: entry
+ENTRY   entry     [E*4] int64  address of the row, first frontier item, items with children (these first), all items
+FRONT   front     [F*2]      trie node where the terminal accepts, label
+MKEY    mkey      [M] int64  memo keys, 0: free;  MVAL int64: address of a row, or DEEPER
+"""
+
+from __future__ import annotations
+
+# --- context slots: addresses, lengths at +64
+TRANS, INFO, NODE, ALTS, ST, EDGE, OSPEC, ASPEC, BOUNDS, ROOTS = range(10)
+TBYTE, TEND, TTOK, TDUP, TPAR, ROOTC, TOKOFF, TOKBYTE, EOS = range(10, 19)
+T1KEY, T1VAL, ENTRY, FRONT, MKEY, MVAL = range(19, 25)
+MAT, SCR, TMP, DIST, STCOST, NCOST, KSUF, ROOM = range(25, 33)
+# --- context slots: scalars
+S_WORDS, S_ANY, S_LONGEST, S_FUEL = range(33, 37)
+OUT0, OUT1, OUT2 = range(40, 43)
+
+# --- words of the ROOM array, shared by the matchers of a grammar
+R_NEXT, R_ROWS, R_MEMO = range(3)
+
+# --- status codes: negative, so that offsets and counts can share the return value
+OK = 0
+DEAD, NEED_NODE, NEED_ROW, GROW_MAT, GROW_SCR, NEED_T1, NEED_ROOM, OUT_OF_FUEL = -1, -2, -3, -4, -5, -6, -7, -8
+
+# --- control nodes
+(OP_END, OP_TERM, OP_TRIE, OP_ALT, OP_OBJ, OP_ARR, OP_DONE, OP_POP, OP_KEY, OP_ITEM, OP_LAZY, OP_DTRIE, OP_CALL) = range(13)
+BOUNDARY, FINAL = 1 << 16, 1 << 17
+LABEL = 0xFFFF
+DEEPER = 1
+
+# --- arena header and frames
+M_TOP, M_CUR, M_MARK, M_LOOK, M_LEVEL, M_VOLATILE, M_STATUS, M_ACC, M_FUEL, M_EXACT = range(10)
+M_FIRST = 16
+F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS, F_BITS = range(14)
+K_ROOT, K_OBJ, K_ARR, K_CALL = range(4)
+CLOSE, ADD, OPEN = 1, 2, 4
+
+# --- object tables: header, then per property in name order, then per declared position
+O_N, O_WORDS, O_TRIE, O_FLAGS, O_Q, O_OTHER, O_MIN, O_MAX, O_REQ, O_EXTRACOST, O_FILLCOST, O_HEAD = range(12)
+OF_ANY, OF_OPEN = 1, 2
+P_VALUE, P_POS, P_REQ, P_COST, P_PERM, P_LIMIT, P_AFTER, P_USABLE, P_SUFFIX, P_VCOST = range(10)
+A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_HEAD = range(6)
+
+CFG = 5
+UNKNOWN = 1  # hash of an undeclared key that is not known yet
+WORK = 1024  # words at the start of the scratch array: work list of the closure
+CORRECTED = 512  # words after it: trie nodes whose tokens a declared key decides
+LEVELS = WORK + CORRECTED  # then 4 words a level of the walk, then configurations
+
+

@@ -1,0 +1,628 @@
+"""Masks: which tokens may come next, from the two tiers and a walk of the vocabulary trie.
+
+Tier 1, per terminal state and vocabulary: the row of tokens that stay inside the terminal or end with it, and the
+frontier, the trie nodes where it ends. Tier 2, per state: tier-1 rows, what the walk from the frontier adds under
+the real frames, and a walk from the trie's root for literal tries and closed sets of keys. The result is remembered.
+Cost of a walk: one `_step` a visited node, 10 to 30 ns; a remembered mask is one copy of a row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, njit
+
+from grammars.kernels.cache import kernel
+from grammars.kernels.distance import _distance
+from grammars.kernels.frames import _alloc, _context, _i32, _i64, _mix, _note, _pointer32, _u8, _with_extra, _with_property
+from grammars.kernels.layout import *
+from grammars.kernels.step import _child, _close, _decode, _step
+
+
+@njit
+def _allow(row, token, dup):
+    while token >= 0:
+        row[token >> 5] |= np.int32(1) << np.int32(token & 31)
+        token = dup[token]
+
+
+@njit
+def _forbid_subtree(row, node, end, ttok, dup):
+    """Clear every token spelled by trie node `node` or below it."""
+    for i in range(node, end):
+        token = ttok[i]
+        while token >= 0:
+            row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
+            token = dup[token]
+
+
+@njit
+def _unite(row, address, words):
+    other = carray(_pointer32(address), (words,))
+    for w in range(words):
+        row[w] |= other[w]
+
+
+@njit
+def _walk(ctx, mat, scr, start, base, count, row, budget):
+    """Allow every token below trie node `start` that the set at `base` (the state at `start`) can spell.
+
+    With a budget >= 0 only tokens after which the text can be finished with `budget` more tokens.
+    """
+    tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
+    depth = 0
+    at = LEVELS
+    scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = base, count, tend[start], mat[M_TOP]
+    i = start + 1
+    while True:
+        if i >= scr[at + 2]:
+            if depth == 0:
+                mat[M_TOP] = scr[LEVELS + 3]
+                return
+            depth -= 1
+            at -= 4
+            continue
+        base, count = scr[at], scr[at + 1]
+        mat[M_TOP] = scr[at + 3]
+        if count == 1 and scr[base] < 0:
+            # one literal trie with one way on: go straight to that child
+            s = -scr[base] - 1
+            st = _i32(ctx, ST)
+            if st[6 * s + 1] == 1:
+                symbol = _i32(ctx, EDGE)[2 * st[6 * s]]
+                if start == 0 and depth == 0:
+                    child = _i32(ctx, ROOTC)[symbol]
+                    if child < i:
+                        return
+                    i = child
+                else:
+                    stop = scr[at + 2]
+                    while i < stop and tbyte[i] < symbol:
+                        i = tend[i]
+                    if i >= stop or tbyte[i] != symbol:
+                        i = stop
+                        continue
+        out = base + count * CFG
+        made = _step(ctx, mat, scr, base, count, np.int64(tbyte[i]), out, False)
+        if mat[M_STATUS] != OK:
+            return
+        if made > 0 or mat[M_ACC]:
+            token = ttok[i]
+            if token >= 0 and (budget < 0 or _distance(ctx, mat, scr, out, made) <= budget):
+                _allow(row, token, dup)
+            if tend[i] > i + 1 and made > 0:
+                depth += 1
+                at += 4
+                scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = out, made, tend[i], mat[M_TOP]
+                i += 1
+                continue
+        i = tend[i]
+
+
+@njit
+def _advance_word(ctx, c, b):
+    """Trie position and phase after byte b of a key, whatever may be written: new c, or -1 off the trie."""
+    v = (c & 0xFFFFFFFF) - 1
+    if v < 0:
+        return -1
+    if ctx[S_ANY] == 0:
+        return _child(ctx, v, b) + 1 if _child(ctx, v, b) >= 0 else -1
+    phase, value = _decode((c >> 32) & 15, c >> 36, b)
+    if phase < 0:
+        return -1
+    if phase == 0:
+        v = _child(ctx, v, value)
+        return v + 1 if v >= 0 else -1
+    return (v + 1) | (phase << 32) | (value << 36)
+
+
+@njit
+def _declared_keys(ctx, mat, scr, at, base, row, budget):
+    """Put right the tokens that close a declared key, in a row that took every key for undeclared.
+
+    Walks vocabulary and key trie together. Returns how many trie nodes (listed from WORK on) were decided here.
+    """
+    tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
+    st, ospec = _i32(ctx, ST), _i32(ctx, OSPEC)
+    f = scr[at + 2]
+    if scr[at + 3] & 0xFFFFFFFF == 0:
+        return 0
+    decided = 0
+    depth = 0
+    level = LEVELS + 2 * (ctx[S_LONGEST] + 2)  # the lower half of the levels belongs to _walk
+    scr[level], scr[level + 1] = scr[at + 3], tend[0]
+    i = 1
+    while True:
+        if i >= scr[level + 2 * depth + 1]:
+            if depth == 0:
+                return decided
+            depth -= 1
+            continue
+        c = scr[level + 2 * depth]
+        v = (c & 0xFFFFFFFF) - 1
+        b = np.int64(tbyte[i])
+        if b == 34 and (c >> 32 == 0 if ctx[S_ANY] else st[6 * v + 5] & 1 != 0):
+            word = st[6 * v + 2]
+            if word >= 0:
+                if decided >= CORRECTED:
+                    return -1
+                _forbid_subtree(row, i, tend[i], ttok, dup)
+                scr[WORK + decided] = i
+                decided += 1
+                if (mat[f + F_BITS + (word >> 6)] >> (word & 63)) & 1:
+                    top = mat[M_TOP]
+                    o = mat[f + F_SPEC]
+                    g = _with_property(ctx, mat, f, word)
+                    mat[M_ACC] = 0
+                    made = _close(ctx, mat, scr, ospec[o + O_HEAD + P_VALUE * ospec[o + O_N] + word], g, base, 0)
+                    if mat[M_STATUS] != OK:
+                        return decided
+                    if ttok[i] >= 0 and (budget < 0 or _distance(ctx, mat, scr, base, made) <= budget):
+                        _allow(row, ttok[i], dup)
+                    if tend[i] > i + 1:
+                        _walk(ctx, mat, scr, i, base, made, row, budget)
+                        if mat[M_STATUS] != OK:
+                            return decided
+                    mat[M_TOP] = top
+            i = tend[i]
+            continue
+        c = _advance_word(ctx, c, b)
+        if c >= 0 and tend[i] > i + 1:
+            depth += 1
+            scr[level + 2 * depth], scr[level + 2 * depth + 1] = c, tend[i]
+            i += 1
+        else:
+            i = tend[i]
+
+
+@njit
+def _path_hash(ctx, scr, x, c, h):
+    """Hash of the key when trie node x, its closing quote, is reached from a key with decoding state c and hash h."""
+    tbyte, tpar = _u8(ctx, TBYTE), _i32(ctx, TPAR)
+    path = LEVELS + 4 * (ctx[S_LONGEST] + 2)
+    length = 0
+    y = tpar[x]
+    while y > 0:
+        scr[path + length] = tbyte[y]
+        length += 1
+        y = tpar[y]
+    phase, value = (c >> 32) & 15, c >> 36
+    while length > 0:
+        length -= 1
+        if ctx[S_ANY]:
+            phase, value = _decode(phase, value, scr[path + length])
+            if phase == 0:
+                h = _mix(h, value + 1)
+                value = 0
+        else:
+            h = _mix(h, scr[path + length] + 1)
+    return h
+
+
+@njit
+def _repeated_keys(ctx, mat, scr, at, first, items, row, decided):
+    """Strike out the tokens that close an undeclared key which this object already has. Returns the decided nodes."""
+    tend, ttok, dup, front = _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP), _i32(ctx, FRONT)
+    mat[M_VOLATILE] = 1
+    for k in range(first, first + items):
+        x = front[2 * k]
+        h = _path_hash(ctx, scr, x, scr[at + 3], scr[at + 4])
+        extra = mat[scr[at + 2] + F_X]
+        while extra != 0:
+            if mat[extra] == h:
+                if decided >= CORRECTED:
+                    return -1
+                _forbid_subtree(row, x, tend[x], ttok, dup)
+                scr[WORK + decided] = x
+                decided += 1
+                break
+            extra = mat[extra + 1]
+    return decided
+
+
+@njit
+def _tier1(ctx, q, low, high):
+    """Entry of terminal state q with low..high characters to come, or -1."""
+    longest = ctx[S_LONGEST]
+    low = min(max(low, 0), longest + 1)
+    if high > longest:
+        high = -1
+    ctx[OUT0], ctx[OUT1], ctx[OUT2] = q, low, high
+    keys, values = _i64(ctx, T1KEY), _i64(ctx, T1VAL)
+    key = (np.int64(q) << 32) + (low << 16) + high + 2
+    place = _mix(0, key) & (keys.size - 1)
+    while keys[place] != 0:
+        if keys[place] == key:
+            return values[place]
+        place = (place + 1) & (keys.size - 1)
+    return -1
+
+
+@njit
+def _memo_key(ctx, mat, configurations, count, acc, level, look):
+    """Hash of a state as seen by a walk that looks at `look`: 2*depth+1 flags, 2*depth+2 all of a frame."""
+    node = _i32(ctx, NODE)
+    h = _mix(count * 2 + acc + 1, look)
+    at = configurations
+    for _ in range(count):
+        q, n, f, c = mat[at], mat[at + 1], mat[at + 2], mat[at + 3]
+        h = _mix(_mix(h, q), n)
+        if q >= 0:
+            k = node[4 * n + 3] if node[4 * n] == OP_TERM else -1
+            if k >= 0:
+                bounds = _i32(ctx, BOUNDS)
+                longest = ctx[S_LONGEST]
+                low, high = bounds[k] - c, bounds[k + 1]
+                if high >= 0:
+                    high -= c
+                    if high > longest:
+                        high = -1
+                c = (min(max(low, 0), longest + 1) << 16) + high + 2
+            h = _mix(h, c)
+        depth = level - mat[f + F_LEVEL]
+        h = _mix(h, depth)
+        while True:
+            if 2 * depth + 2 <= look:
+                h = _mix(h, mat[f + F_H2])
+            elif 2 * depth + 1 <= look:
+                h = _mix(h, mat[f + F_H1])
+            else:
+                break
+            if mat[f + F_KIND] == K_ROOT:
+                break
+            f = mat[f + F_PARENT]
+            depth += 1
+        at += CFG
+    return h if h != 0 else 1
+
+
+@njit
+def _heavy(ctx, mat, scr, at, base, row, budget):
+    """One configuration in a dense terminal: its tier-1 row and the walk from the frontier. NEED_T1: build it first."""
+    node = _i32(ctx, NODE)
+    q, n, f = scr[at], scr[at + 1], scr[at + 2]
+    is_key = node[4 * n] == OP_KEY
+    low, high = np.int64(0), np.int64(-1)
+    if not is_key and node[4 * n + 3] >= 0:
+        bounds = _i32(ctx, BOUNDS)
+        k = node[4 * n + 3]
+        low, high = np.int64(bounds[k]) - scr[at + 3], np.int64(bounds[k + 1])
+        if high >= 0:
+            high -= scr[at + 3]
+    e = _tier1(ctx, q, low, high)
+    if e < 0:
+        mat[M_STATUS] = NEED_T1
+        return
+    entry, front = _i64(ctx, ENTRY), _i32(ctx, FRONT)
+    first, inner, items = entry[4 * e + 1], entry[4 * e + 2], entry[4 * e + 3]
+    _unite(row, entry[4 * e], ctx[S_WORDS])
+    decided = np.int64(0)
+    if is_key:
+        decided = _declared_keys(ctx, mat, scr, at, base, row, budget)
+        if decided >= 0 and mat[f + F_X] != 0 and mat[M_STATUS] == OK:
+            decided = _repeated_keys(ctx, mat, scr, at, first, items, row, decided)
+        if decided < 0:
+            mat[M_STATUS] = OUT_OF_FUEL
+        if mat[M_STATUS] != OK:
+            return
+    top = mat[M_TOP]
+    known = np.int64(-1)
+    made = np.int64(0)
+    mat[M_EXACT] = 0
+    exact = False
+    k = first
+    while True:
+        if k == first + inner:
+            if exact or not mat[M_EXACT]:
+                break
+            # a token closes this key and writes it again: once more, with the hash of each key
+            exact = True
+            k = first
+        x, label = front[2 * k], np.int64(front[2 * k + 1])
+        k += 1
+        skip = False
+        for j in range(decided):
+            skip = skip or scr[WORK + j] == x
+        if skip:
+            continue
+        if label != known or exact:
+            known = label
+            mat[M_TOP] = top
+            mat[M_ACC] = 0
+            if is_key:
+                ospec = _i32(ctx, OSPEC)
+                h = _path_hash(ctx, scr, x, scr[at + 3], scr[at + 4]) if exact else UNKNOWN
+                g = _with_extra(ctx, mat, f, h)
+                if g < 0:
+                    continue
+                made = _close(ctx, mat, scr, ospec[ospec[mat[f + F_SPEC] + O_OTHER] + label], g, base, 0)
+            else:
+                made = _close(ctx, mat, scr, node[4 * n + 2] + label, f, base, 0)
+            if mat[M_STATUS] != OK:
+                return
+        _walk(ctx, mat, scr, x, base, made, row, budget)
+        if mat[M_STATUS] != OK:
+            return
+    mat[M_TOP] = top
+
+
+@njit
+def _probe(keys, key):
+    place = _mix(0, key) & (keys.size - 1)
+    while keys[place] != 0 and keys[place] != key:
+        place = (place + 1) & (keys.size - 1)
+    return place
+
+
+@njit
+def _remember(ctx, mat, configurations, count, acc, level, row):
+    """Copy the row into the store and enter it under what computing it looked at."""
+    keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
+    words = ctx[S_WORDS]
+    room = _i64(ctx, ROOM)
+    for look in range(mat[M_LOOK]):
+        key = _memo_key(ctx, mat, configurations, count, acc, level, look)
+        place = _probe(keys, key)
+        if keys[place] == 0:
+            values[place] = DEEPER
+            keys[place] = key
+            room[R_MEMO] -= 1
+    key = _memo_key(ctx, mat, configurations, count, acc, level, mat[M_LOOK])
+    place = _probe(keys, key)
+    if keys[place] == 0:
+        store = carray(_pointer32(room[R_NEXT]), (words,))
+        for w in range(words):
+            store[w] = row[w]
+        values[place] = room[R_NEXT]
+        keys[place] = key
+        room[R_NEXT] += 4 * words
+        room[R_ROWS] -= 1
+        room[R_MEMO] -= 1
+
+
+@kernel
+def fill(address, row, budget):
+    """Write the mask of the matcher's state into `row`; a status code.
+
+    `budget` >= 0: only tokens after which at most `budget` more are needed (not remembered, since it depends on it).
+    """
+    ctx = _context(address)
+    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+    words = ctx[S_WORDS]
+    current = mat[M_CUR]
+    count, acc = mat[current], mat[current + 1]
+    configurations = current + 2
+    top = mat[M_TOP]
+    mat[M_MARK] = top
+    mat[M_STATUS] = OK
+    mat[M_FUEL] = ctx[S_FUEL]
+    mat[M_LOOK] = 0
+    mat[M_VOLATILE] = 0
+    level = np.int64(0)
+    for i in range(count):
+        level = max(level, mat[mat[configurations + CFG * i + 2] + F_LEVEL])
+    mat[M_LEVEL] = level
+    if budget < 0:
+        keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
+        for look in range(2 * level + 3):
+            place = _probe(keys, _memo_key(ctx, mat, configurations, count, acc, level, look))
+            if keys[place] == 0:
+                break
+            if values[place] != DEEPER:
+                known = carray(_pointer32(values[place]), (words,))
+                for w in range(words):
+                    row[w] = known[w]
+                return OK
+        room = _i64(ctx, ROOM)
+        if room[R_ROWS] <= 0 or room[R_MEMO] < 2 * level + 8:
+            return NEED_ROOM
+    for w in range(words):
+        row[w] = 0
+    base = LEVELS + 5 * (ctx[S_LONGEST] + 2)
+    if base + 2 * CFG * (count + 64) > scr.size:
+        return GROW_SCR
+    node = _i32(ctx, NODE)
+    light = np.int64(0)
+    # Undeclared keys first: they take tokens back, which must not undo what another configuration allows.
+    fresh = True
+    for i in range(count):
+        at = configurations + CFG * i
+        q, n, f = mat[at], mat[at + 1], mat[at + 2]
+        if q >= 0 and node[4 * n] == OP_KEY:
+            _note(mat, f, 2)
+            if budget < 0 and mat[f + F_FLAGS] & OPEN:
+                target = row
+                if not fresh:
+                    target = _i32(ctx, TMP)
+                    for w in range(words):
+                        target[w] = 0
+                for k in range(CFG):
+                    scr[base + k] = mat[at + k]
+                _heavy(ctx, mat, scr, base, base + CFG, target, budget)
+                if not fresh:
+                    _unite(row, ctx[TMP], words)
+                fresh = False
+                if mat[M_STATUS] != OK:
+                    break
+    for i in range(count):
+        at = configurations + CFG * i
+        q, n, f = mat[at], mat[at + 1], mat[at + 2]
+        if budget < 0 and q >= 0 and (node[4 * n] == OP_TERM or (node[4 * n] == OP_KEY and mat[f + F_FLAGS] & OPEN)):
+            continue
+        for k in range(CFG):
+            scr[base + light * CFG + k] = mat[at + k]
+        light += 1
+    free = base + light * CFG
+    if mat[M_STATUS] == OK and budget < 0:
+        for i in range(count):
+            at = configurations + CFG * i
+            if mat[at] >= 0 and node[4 * mat[at + 1]] == OP_TERM:
+                for k in range(CFG):
+                    scr[free + k] = mat[at + k]
+                _heavy(ctx, mat, scr, free, free + CFG, row, budget)
+                if mat[M_STATUS] != OK:
+                    break
+    if mat[M_STATUS] == OK and light > 0:
+        _walk(ctx, mat, scr, 0, base, light, row, budget)
+    mat[M_TOP] = top
+    if mat[M_STATUS] != OK:
+        return mat[M_STATUS]
+    if acc:
+        eos = _i32(ctx, EOS)
+        for i in range(eos.size):
+            row[eos[i] >> 5] |= np.int32(1) << np.int32(eos[i] & 31)
+    if budget < 0 and not mat[M_VOLATILE]:
+        _remember(ctx, mat, configurations, count, acc, level, row)
+    return OK
+
+
+@njit
+def _enter(mat, scr, base, count, acc):
+    """Write the set at `base` as the matcher's state; its offset, or a status."""
+    at = _alloc(mat, 2 + CFG * count)
+    if mat[M_STATUS] != OK:
+        return mat[M_STATUS]
+    mat[at] = count
+    mat[at + 1] = acc
+    for i in range(CFG * count):
+        mat[at + 2 + i] = scr[base + i]
+    mat[M_CUR] = at
+    return at
+
+
+@kernel
+def start(address):
+    """Put the matcher at the start of its grammar; offset of the state, or a status."""
+    ctx = _context(address)
+    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+    roots = _i32(ctx, ROOTS)
+    mat[M_TOP] = M_FIRST
+    mat[M_STATUS] = OK
+    mat[M_FUEL] = ctx[S_FUEL]
+    f = _alloc(mat, F_BITS)
+    for i in range(F_BITS):
+        mat[f + i] = 0
+    mat[f + F_KIND] = K_ROOT
+    mat[f + F_A] = roots[16]
+    mat[f + F_H1] = _mix(K_ROOT * 77, roots[16])
+    mat[f + F_H2] = mat[f + F_H1]
+    mat[M_MARK] = mat[M_TOP]
+    mat[M_LEVEL] = 0
+    mat[M_ACC] = 0
+    base = LEVELS
+    count = _close(ctx, mat, scr, roots[17], f, base, 0)
+    if mat[M_STATUS] != OK:
+        return mat[M_STATUS]
+    return _enter(mat, scr, base, count, mat[M_ACC])
+
+
+@njit
+def _load(mat, scr, base):
+    current = mat[M_CUR]
+    count = mat[current]
+    for i in range(CFG * count):
+        scr[base + i] = mat[current + 2 + i]
+    return count
+
+
+@njit
+def _advance(ctx, mat, scr, data, first, last):
+    """Step bytes [first, last) of `data`; offset of the new state, or a status with the matcher unchanged."""
+    top = mat[M_TOP]
+    mat[M_MARK] = 0
+    mat[M_STATUS] = OK
+    mat[M_FUEL] = ctx[S_FUEL]
+    base = LEVELS
+    count = _load(mat, scr, base)
+    mat[M_ACC] = 0
+    half = (scr.size - LEVELS) // 2
+    for i in range(first, last):
+        out = base + CFG * count if base == LEVELS else LEVELS
+        if base == LEVELS and out < LEVELS + half:
+            out = LEVELS + half
+        count = _step(ctx, mat, scr, base, count, np.int64(data[i]), out, False)
+        base = out
+        if mat[M_STATUS] == OK and count == 0 and not mat[M_ACC]:
+            mat[M_STATUS] = DEAD
+        if mat[M_STATUS] == OK and count * CFG > half - CFG:
+            mat[M_STATUS] = GROW_SCR
+        if mat[M_STATUS] != OK:
+            mat[M_TOP] = top
+            return mat[M_STATUS]
+    at = _enter(mat, scr, base, count, mat[M_ACC])
+    if at < 0:
+        mat[M_TOP] = top
+    return at
+
+
+@kernel
+def accept(address, token):
+    """Take one token with bytes; offset of the new state (the caller keeps it for rollback), or a status."""
+    ctx = _context(address)
+    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+    offsets = _i32(ctx, TOKOFF)
+    if offsets[token] == offsets[token + 1]:
+        return np.int64(DEAD)
+    return _advance(ctx, mat, scr, _u8(ctx, TOKBYTE), offsets[token], offsets[token + 1])
+
+
+@kernel
+def accept_bytes(address, data):
+    """Take the bytes of `data` (uint8): as `accept`."""
+    ctx = _context(address)
+    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+    return _advance(ctx, mat, scr, data, 0, data.size)
+
+
+@kernel
+def rollback(address, state, end):
+    """Return to the state at offset `state`."""
+    ctx = _context(address)
+    mat = _i64(ctx, MAT)
+    mat[M_CUR] = state
+    mat[M_TOP] = state + 2 + CFG * mat[state]
+    return mat[M_TOP]
+
+
+@kernel
+def forced(address, out):
+    """Write the bytes that must follow (while exactly one byte may, and the document may not end) to `out` (uint8).
+
+    Returns their number; a status where a part of the grammar is missing. The matcher is unchanged.
+    """
+    ctx = _context(address)
+    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+    top, current = mat[M_TOP], mat[M_CUR]
+    mat[M_MARK] = 0
+    mat[M_STATUS] = OK
+    mat[M_FUEL] = ctx[S_FUEL]
+    acc = mat[current + 1]
+    written = 0
+    half = (scr.size - LEVELS) // 2
+    base = LEVELS
+    count = _load(mat, scr, base)
+    while not acc and written < out.size:
+        other = LEVELS + half if base == LEVELS else LEVELS
+        only, choices, kept, kept_acc = -1, 0, np.int64(0), np.int64(0)
+        mark = mat[M_TOP]
+        for b in range(256):
+            top_now = mat[M_TOP]
+            made = _step(ctx, mat, scr, base, count, np.int64(b), other, False)
+            if mat[M_STATUS] != OK:
+                mat[M_TOP] = top
+                return mat[M_STATUS]
+            if made > 0 or mat[M_ACC]:
+                choices += 1
+                only = b
+                if choices > 1:
+                    break
+            mat[M_TOP] = top_now
+        mat[M_TOP] = mark
+        if choices != 1:
+            break
+        kept = _step(ctx, mat, scr, base, count, np.int64(only), other, False)
+        kept_acc = mat[M_ACC]
+        out[written] = only
+        written += 1
+        base, count, acc = other, kept, kept_acc
+    mat[M_TOP] = top
+    return written

@@ -1,0 +1,444 @@
+"""Closure and step: the configurations before the next byte, and after it."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from grammars.kernels.frames import (
+    _alloc,
+    _copy_frame,
+    _i32,
+    _mix,
+    _new_array,
+    _new_object,
+    _note,
+    _refresh_array,
+    _with_extra,
+    _with_property,
+)
+from grammars.kernels.layout import *
+
+
+# --------------------------------------------------------------------------------------------------------------- closure
+
+
+@njit
+def _emit(mat, scr, base, count, q, n, f, c, d):
+    """Add a configuration to the set at `base` unless it is there."""
+    at = base
+    for _ in range(count):
+        if scr[at] == q and scr[at + 1] == n and scr[at + 2] == f and scr[at + 3] == c and scr[at + 4] == d:
+            return count
+        at += CFG
+    if at + CFG > scr.size:
+        mat[M_STATUS] = GROW_SCR
+        return count
+    scr[at] = q
+    scr[at + 1] = n
+    scr[at + 2] = f
+    scr[at + 3] = c
+    scr[at + 4] = d
+    return count + 1
+
+
+@njit
+def _close(ctx, mat, scr, n, f, base, count):
+    """Add the epsilon closure of node n under frame f to the set at `base`; M_ACC is set where the document may end."""
+    node = _i32(ctx, NODE)
+    roots = _i32(ctx, ROOTS)
+    scr[0] = n
+    scr[1] = f
+    sp = 2
+    while sp > 0:
+        sp -= 2
+        n = scr[sp]
+        f = scr[sp + 1]
+        op = node[4 * n]
+        if op == OP_POP:
+            f = mat[f + F_PARENT]
+            op = OP_DONE
+        if op == OP_DONE:
+            _note(mat, f, 1)
+            kind = mat[f + F_KIND]
+            if kind == K_OBJ:
+                n = roots[4 + (mat[f + F_FLAGS] & 3)]
+            elif kind == K_ARR:
+                n = roots[12 + (mat[f + F_FLAGS] & 3)]
+            else:
+                n = mat[f + F_A]
+                if kind == K_CALL:
+                    f = mat[f + F_PARENT]
+            op = node[4 * n]
+        a = node[4 * n + 1]
+        if op == OP_TERM:
+            count = _emit(mat, scr, base, count, a, n, f, 0, 0)
+            label = (_i32(ctx, INFO)[a] & LABEL) - 1
+            k = node[4 * n + 3]
+            if label >= 0 and (k < 0 or _i32(ctx, BOUNDS)[k] == 0):
+                scr[sp] = node[4 * n + 2] + label
+                scr[sp + 1] = f
+                sp += 2
+        elif op == OP_TRIE:
+            count = _emit(mat, scr, base, count, -a - 1, 0, f, 0, 0)
+            following = _i32(ctx, ST)[6 * a + 2]
+            if following >= 0:
+                scr[sp] = following
+                scr[sp + 1] = f
+                sp += 2
+        elif op == OP_ALT:
+            alts = _i32(ctx, ALTS)
+            k = node[4 * n + 2]
+            if sp + 2 * k > WORK:
+                mat[M_STATUS] = OUT_OF_FUEL
+                return count
+            for i in range(k):
+                scr[sp] = alts[a + k - 1 - i]
+                scr[sp + 1] = f
+                sp += 2
+        elif op == OP_OBJ:
+            g = _new_object(ctx, mat, a, f)
+            scr[sp] = roots[mat[g + F_FLAGS] & 3]
+            scr[sp + 1] = g
+            sp += 2
+        elif op == OP_ARR:
+            g = _new_array(ctx, mat, a, f)
+            scr[sp] = roots[8 + (mat[g + F_FLAGS] & 3)]
+            scr[sp + 1] = g
+            sp += 2
+        elif op == OP_KEY:
+            ospec = _i32(ctx, OSPEC)
+            o = mat[f + F_SPEC]
+            count = _emit(mat, scr, base, count, ospec[o + O_Q], n, f, ospec[o + O_TRIE] + 1, 0)
+        elif op == OP_DTRIE:
+            count = _emit(mat, scr, base, count, node[4 * n + 2], n, f, a + 1, 0)
+        elif op == OP_ITEM:
+            _note(mat, f, 2)
+            g = _copy_frame(ctx, mat, f)
+            mat[g + F_COUNT] += 1
+            n = mat[f + F_A]
+            _refresh_array(ctx, mat, g)
+            scr[sp] = n
+            scr[sp + 1] = g
+            sp += 2
+        elif op == OP_CALL:
+            g = _alloc(mat, F_BITS)
+            mat[g + F_KIND] = K_CALL
+            mat[g + F_PARENT] = f
+            mat[g + F_LEVEL] = mat[f + F_LEVEL] + 1
+            mat[g + F_A] = node[4 * n + 2]
+            mat[g + F_H1] = _mix(K_CALL * 77, node[4 * n + 2])
+            mat[g + F_H2] = mat[g + F_H1]
+            mat[g + F_COST] = mat[f + F_COST] + node[4 * n + 3]
+            scr[sp] = a
+            scr[sp + 1] = g
+            sp += 2
+        elif op == OP_END:
+            mat[M_ACC] = 1
+        else:
+            ctx[OUT0] = n
+            mat[M_STATUS] = NEED_NODE
+            return count
+        if mat[M_STATUS] != OK:
+            return count
+    return count
+
+
+# ----------------------------------------------------------------------------------------------------------------- steps
+
+
+@njit
+def _child(ctx, v, symbol):
+    """Target of the edge `symbol` of literal trie state v, or -1."""
+    st = _i32(ctx, ST)
+    edge = _i32(ctx, EDGE)
+    first = st[6 * v]
+    k = st[6 * v + 1]
+    if k <= 8:
+        for i in range(first, first + k):
+            if edge[2 * i] == symbol:
+                return edge[2 * i + 1]
+        return -1
+    low, high = first, first + k
+    while low < high:
+        middle = (low + high) >> 1
+        if edge[2 * middle] < symbol:
+            low = middle + 1
+        else:
+            high = middle
+    if low < first + k and edge[2 * low] == symbol:
+        return edge[2 * low + 1]
+    return -1
+
+
+@njit
+def _available(mat, f, low, high):
+    """Whether some property in [low, high) of the name order can still be written in object frame f."""
+    for w in range(low >> 6, ((high - 1) >> 6) + 1):
+        bits = mat[f + F_BITS + w]
+        if bits == 0:
+            continue
+        for i in range(max(low, w * 64), min(high, w * 64 + 64)):
+            if (bits >> (i & 63)) & 1:
+                return True
+    return False
+
+
+@njit
+def _usable(ctx, mat, is_key, v, f):
+    """Whether trie state v leads to a word that may be written now."""
+    if not is_key:
+        return True
+    st = _i32(ctx, ST)
+    return st[6 * v + 4] > st[6 * v + 3] and _available(mat, f, st[6 * v + 3], st[6 * v + 4])
+
+
+@njit
+def _reachable(ctx, mat, is_key, v, f, low, high):
+    """Whether some edge of v with a symbol in [low, high] leads to a usable word."""
+    st = _i32(ctx, ST)
+    edge = _i32(ctx, EDGE)
+    for i in range(st[6 * v], st[6 * v] + st[6 * v + 1]):
+        if low <= edge[2 * i] <= high and _usable(ctx, mat, is_key, edge[2 * i + 1], f):
+            return True
+    return False
+
+
+@njit
+def _hex(b):
+    if 48 <= b <= 57:
+        return b - 48
+    if 65 <= b <= 70:
+        return b - 55
+    if 97 <= b <= 102:
+        return b - 87
+    return -1
+
+
+@njit
+def _escape(b):
+    """Code point of the short escape with letter b, or -1."""
+    if b == 34 or b == 92 or b == 47:
+        return b
+    if b == 98:
+        return 8
+    if b == 102:
+        return 12
+    if b == 110:
+        return 10
+    if b == 114:
+        return 13
+    if b == 116:
+        return 9
+    return -1
+
+
+# Phases of free spelling, kept in bits 32.. of c (digits and partial code points above them):
+# 0 between characters; 1 after a backslash; 2..5 after \u and 0..3 digits; 6 high surrogate complete; 7 its backslash;
+# 8..11 its \u and 0..3 digits; 12..14 UTF-8: 1..3 continuation bytes to come.
+@njit
+def _decode(phase, value, b):
+    """One byte of a freely spelled string: (phase, value); phase 0 means `value` is a complete code point; -1 illegal."""
+    if phase == 0:
+        if b == 92:
+            return 1, 0
+        if b < 32 or b == 34:
+            return -1, 0
+        if b < 128:
+            return 0, b
+        if b < 0xC2 or b > 0xF4:
+            return -1, 0
+        if b < 0xE0:
+            return 12, b & 31
+        if b < 0xF0:
+            return 13, b & 15
+        return 14, b & 7
+    if phase == 1:
+        if b == 117:
+            return 2, 0
+        return (0, _escape(b)) if _escape(b) >= 0 else (-1, 0)
+    if phase == 6:
+        return (7, value) if b == 92 else (-1, 0)
+    if phase == 7:
+        return (8, value << 16) if b == 117 else (-1, 0)
+    if phase >= 12:
+        if b < 0x80 or b > 0xBF:
+            return -1, 0
+        value = (value << 6) | (b & 63)
+        if phase == 14 and (value < 0x10 or value > 0x10F):
+            return -1, 0
+        if phase == 13 and (value < 0x20 or 0x360 <= value < 0x380) and value < 0x400:
+            return -1, 0
+        return (0, value) if phase == 12 else (phase - 1, value)
+    digit = _hex(b)
+    if digit < 0:
+        return -1, 0
+    if phase < 6:
+        value = value * 16 + digit
+        if phase < 5:
+            # DC00..DFFF cannot start a character; \ud[c-f] is refused at its second digit
+            if phase == 3 and value >= 0xDC and value <= 0xDF:
+                return -1, 0
+            return phase + 1, value
+        return (6, value) if 0xD800 <= value < 0xDC00 else (0, value)
+    low = (value & 0xFFFF) * 16 + digit
+    if (phase == 8 and low != 0xD) or (phase == 9 and not 0xDC <= low <= 0xDF):
+        return -1, 0
+    if phase < 11:
+        return phase + 1, (value & ~0xFFFF) | low
+    return 0, 0x10000 + (((value >> 16) - 0xD800) << 10) + (low - 0xDC00)
+
+
+@njit
+def _can_complete(ctx, mat, is_key, v, f, phase, value):
+    """Whether the partial character can become one that a usable word of trie state v goes on with."""
+    if phase == 1 or phase == 2:
+        return _reachable(ctx, mat, is_key, v, f, 0, 0x10FFFF)
+    if phase < 6:
+        shift = 4 * (6 - phase)
+        low, high = value << shift, (value << shift) + (1 << shift) - 1
+        if _reachable(ctx, mat, is_key, v, f, low, min(high, 0xFFFF)):
+            return True
+        low, high = max(low, 0xD800), min(high, 0xDBFF)
+        return low <= high and _reachable(
+            ctx, mat, is_key, v, f, 0x10000 + ((low - 0xD800) << 10), 0x10000 + ((high - 0xD800) << 10) + 1023
+        )
+    if phase >= 12:
+        shift = 6 * (phase - 11)
+        return _reachable(ctx, mat, is_key, v, f, value << shift, (value << shift) + (1 << shift) - 1)
+    if phase <= 7:
+        surrogate = value
+        low, high = 0, 1023
+    else:
+        surrogate = value >> 16
+        shift = 4 * (12 - phase)
+        low, high = (value & 0xFFFF) << shift, ((value & 0xFFFF) << shift) + (1 << shift) - 1
+        low, high = max(low, 0xDC00) - 0xDC00, min(high, 0xDFFF) - 0xDC00
+    start = 0x10000 + ((surrogate - 0xD800) << 10)
+    return _reachable(ctx, mat, is_key, v, f, start + low, start + high)
+
+
+@njit
+def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
+    """One byte of a key (OP_KEY) or of a freely spelled string out of a list (OP_DTRIE)."""
+    node = _i32(ctx, NODE)
+    st = _i32(ctx, ST)
+    is_key = node[4 * n] == OP_KEY
+    free = ctx[S_ANY] != 0
+    v = (c & 0xFFFFFFFF) - 1
+    phase = (c >> 32) & 15
+    value = c >> 36
+    is_open = False
+    if is_key:
+        _note(mat, f, 2)
+        is_open = (mat[f + F_FLAGS] & OPEN) != 0 and not declared_only
+    info = _i32(ctx, INFO)
+    if free:
+        between = phase == 0
+    elif v >= 0:
+        between = st[6 * v + 5] & 1 != 0
+    else:
+        between = (info[q] & BOUNDARY) != 0
+    following = _i32(ctx, TRANS)[q * 256 + b] if is_open else -1
+    if following == -2:
+        ctx[OUT0] = q
+        mat[M_STATUS] = NEED_ROW
+        return count
+    if b == 34 and between:
+        word = st[6 * v + 2] if v >= 0 else -1
+        if word >= 0:
+            if not is_key:
+                return _close(ctx, mat, scr, word, f, base, count)
+            if (mat[f + F_BITS + (word >> 6)] >> (word & 63)) & 1:
+                ospec = _i32(ctx, OSPEC)
+                o = mat[f + F_SPEC]
+                g = _with_property(ctx, mat, f, word)
+                return _close(ctx, mat, scr, ospec[o + O_HEAD + P_VALUE * ospec[o + O_N] + word], g, base, count)
+        elif is_open and following >= 0:
+            ospec = _i32(ctx, OSPEC)
+            g = _with_extra(ctx, mat, f, d)
+            if g >= 0:
+                other = ospec[mat[f + F_SPEC] + O_OTHER] + (info[following] & LABEL) - 1
+                return _close(ctx, mat, scr, ospec[other], g, base, count)
+        return count
+    if free:
+        phase, value = _decode(phase, value, b)
+        if phase < 0:
+            return count
+        if phase == 0:
+            d = _mix(d, value + 1)
+            v = _child(ctx, v, value) if v >= 0 else -1
+        alive = v >= 0 and (
+            _usable(ctx, mat, is_key, v, f) if phase == 0 else _can_complete(ctx, mat, is_key, v, f, phase, value)
+        )
+        if phase == 0:
+            value = 0
+    else:
+        d = _mix(d, b + 1)
+        v = _child(ctx, v, b) if v >= 0 else -1
+        alive = v >= 0 and _usable(ctx, mat, is_key, v, f)
+    if is_open and following >= 0:
+        alive = True
+    if not alive:
+        return count
+    if not is_open:
+        following = q
+    elif following < 0:
+        following = 0
+    return _emit(mat, scr, base, count, following, n, f, (v + 1) | (phase << 32) | (value << 36), d)
+
+
+@njit
+def _step(ctx, mat, scr, base, count, b, out, declared_only):
+    """Configurations after byte b of the set at `base`, written to `out`; returns their number. Sets M_ACC."""
+    trans = _i32(ctx, TRANS)
+    info = _i32(ctx, INFO)
+    node = _i32(ctx, NODE)
+    mat[M_ACC] = 0
+    mat[M_FUEL] -= 1
+    produced = 0
+    at = base
+    for _ in range(count):
+        q, n, f = scr[at], scr[at + 1], scr[at + 2]
+        if q < 0:
+            s = _child(ctx, -q - 1, b)
+            if s >= 0:
+                st = _i32(ctx, ST)
+                if st[6 * s + 1] > 0:
+                    produced = _emit(mat, scr, out, produced, -s - 1, 0, f, 0, 0)
+                if st[6 * s + 2] >= 0:
+                    produced = _close(ctx, mat, scr, st[6 * s + 2], f, out, produced)
+        elif node[4 * n] != OP_TERM:
+            produced = _step_word(
+                ctx, mat, scr, q, n, f, scr[at + 3], scr[at + 4], b, declared_only, out, produced
+            )
+        else:
+            s = trans[q * 256 + b]
+            if s >= 0:
+                word = info[s]
+                c = scr[at + 3]
+                k = node[4 * n + 3]
+                fits, ends = True, (word & LABEL) != 0
+                if k >= 0:
+                    bounds = _i32(ctx, BOUNDS)
+                    low, high = bounds[k], bounds[k + 1]
+                    if not word & FINAL:
+                        fits = high < 0 or c < high
+                        if word & BOUNDARY:
+                            c += 1
+                            if high < 0 and c > low:
+                                c = low
+                    ends = ends and c >= low
+                if fits:
+                    if not word & FINAL:
+                        produced = _emit(mat, scr, out, produced, s, n, f, c, 0)
+                    if ends:
+                        produced = _close(ctx, mat, scr, node[4 * n + 2] + (word & LABEL) - 1, f, out, produced)
+            elif s == -2:
+                ctx[OUT0] = q
+                mat[M_STATUS] = NEED_ROW
+        if mat[M_STATUS] != OK:
+            return 0
+        at += CFG
+    if mat[M_FUEL] < 0:
+        mat[M_STATUS] = OUT_OF_FUEL
+    return produced

@@ -1,0 +1,275 @@
+"""What masks are made of for one vocabulary: tier-1 rows per terminal store, remembered rows per grammar.
+
+`VocabularyTables` holds the trie's addresses; `Tier1` belongs to (store, vocabulary), `Binding` to (grammar,
+vocabulary). A binding keeps the template of a matcher's context vector and answers the kernels' requests for rows,
+parts and room. Rows live in blocks that are never moved, since kernels and other matchers hold their addresses.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from grammars.automaton.arrays import GrowArray, address
+from grammars.automaton.program import Program
+from grammars.automaton.terminals import TerminalStore
+from grammars.errors import BudgetExceeded
+from grammars.kernels import layout as at
+from grammars.kernels.tier1 import insert, rehash, tier1
+from grammars.vocabulary import Vocabulary
+
+__all__ = ["Binding", "Tier1", "binding_for"]
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+CONTEXT = 128
+MASK_FUEL = 50_000_000
+_BLOCK_BYTES = 1 << 20
+
+
+class Rows:
+    """Packed rows in blocks of about a megabyte; addresses stay valid as long as this object lives."""
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+        self._blocks: list[Int32] = []
+        self._left = 0
+
+    def block(self, least: int = 1, small: bool = False) -> tuple[int, int]:
+        """(address, rows) of a fresh block."""
+        rows = max(least, (_BLOCK_BYTES >> (3 if small else 0)) // (4 * self.words))
+        block = np.empty(rows * self.words, np.int32)
+        self._blocks.append(block)
+        return address(block), rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(block.nbytes for block in self._blocks)
+
+
+class Table:
+    """Open-addressing table from int64 keys to int64 values, grown by rehashing."""
+
+    def __init__(self, size: int = 256) -> None:
+        self.keys: Int64 = np.zeros(size, np.int64)
+        self.values: Int64 = np.zeros(size, np.int64)
+        self.n = 0
+
+    def insert(self, key: int, value: int) -> None:
+        """Enter a key."""
+        if 2 * self.n >= self.keys.size:
+            self.grow()
+        insert(self.keys, self.values, key, value)
+        self.n += 1
+
+    def grow(self) -> None:
+        """Twice the size, in new arrays: readers of the old ones see what they held."""
+        keys, values = np.zeros(2 * self.keys.size, np.int64), np.zeros(2 * self.keys.size, np.int64)
+        rehash(self.keys, self.values, keys, values)
+        self.keys, self.values = keys, values
+
+
+def _put(ctx: Int64, slot: int, array: npt.NDArray[Any]) -> None:
+    ctx[slot] = address(array)
+    ctx[slot + 64] = array.size
+
+
+class Tier1:
+    """Rows and frontiers of terminal states for one vocabulary."""
+
+    def __init__(self, store: TerminalStore, vocab: Vocabulary) -> None:
+        self.store = store
+        self.words = vocab.words
+        self._trie_end = vocab.trie_end
+        self._trie = (vocab.trie_byte, vocab.trie_token, vocab.trie_parent, vocab.dup_next)
+        self._built: set[tuple[int, int, int]] = set()
+        self.table = Table(1024)
+        self.entry = GrowArray(np.int64, 256)
+        self.front = GrowArray(np.int32, 4096)
+        self.rows = Rows(vocab.words)
+        self._next, self._left = 0, 0
+        self._row = np.zeros(vocab.words, np.int32)
+        self._out = np.zeros(4096, np.int32)
+        self._levels = np.zeros(2 * (vocab.max_token_bytes + 3), np.int64)
+        self.ctx = np.zeros(CONTEXT, np.int64)
+        first = np.full(256, -1, np.int32)
+        child = 1
+        while child < len(vocab.trie_byte):
+            first[vocab.trie_byte[child]] = child
+            child = int(vocab.trie_end[child])
+        self._root_children = first
+        self._token_offsets = vocab._offsets.astype(np.int32)
+        self._token_bytes = np.frombuffer(vocab._blob, np.uint8)
+        if not len(self._token_bytes):
+            self._token_bytes = np.zeros(1, np.uint8)
+        self._eos = np.array(vocab.eos_ids, np.int32)
+        for slot, array in (
+            (at.TBYTE, vocab.trie_byte),
+            (at.TEND, vocab.trie_end),
+            (at.TTOK, vocab.trie_token),
+            (at.TDUP, vocab.dup_next),
+            (at.TPAR, vocab.trie_parent),
+            (at.ROOTC, first),
+            (at.TOKOFF, self._token_offsets),
+            (at.TOKBYTE, self._token_bytes),
+            (at.EOS, self._eos),
+        ):
+            _put(self.ctx, slot, array)
+        self.ctx[at.S_WORDS] = vocab.words
+        self.ctx[at.S_LONGEST] = vocab.max_token_bytes
+        self.ctx[at.S_FUEL] = MASK_FUEL
+        self.refresh(self.ctx)
+        self._address = address(self.ctx)
+
+    def refresh(self, ctx: Int64) -> None:
+        """Write the current addresses of what grows."""
+        _put(ctx, at.TRANS, self.store.trans.data)
+        _put(ctx, at.INFO, self.store.info.data)
+        _put(ctx, at.DIST, self.store.dist.data)
+        _put(ctx, at.T1KEY, self.table.keys)
+        _put(ctx, at.T1VAL, self.table.values)
+        _put(ctx, at.ENTRY, self.entry.data)
+        _put(ctx, at.FRONT, self.front.data)
+
+    def keep(self) -> tuple[object, ...]:
+        """The arrays whose addresses `refresh` wrote: whoever holds a context holds these."""
+        store = self.store
+        return (store.trans.data, store.info.data, store.dist.data, self.table.keys, self.table.values,
+                self.entry.data, self.front.data)  # fmt: skip
+
+    def build(self, q: int, low: int, high: int) -> None:
+        """Compute the entry of terminal state q with low..high characters to come."""
+        with self.store.lock:
+            if (q, low, high) in self._built:
+                return
+            self._built.add((q, low, high))
+            while True:
+                _put(self.ctx, at.TRANS, self.store.trans.data)
+                _put(self.ctx, at.INFO, self.store.info.data)
+                items = int(tier1(self._address, q, low, high, self._row, self._out, self._levels))
+                if items < 0:
+                    for state in self._out[: -1 - items].tolist():
+                        self.store.fill(state)
+                elif 2 * items > self._out.size:
+                    self._out = np.zeros(4 * items, np.int32)
+                else:
+                    break
+            found = self._out[: 2 * items].reshape(items, 2)
+            inner = self._trie_end[found[:, 0]] > found[:, 0] + 1
+            ordered = np.concatenate([found[inner][np.argsort(found[inner][:, 1], kind="stable")], found[~inner]])
+            first = self.front.extend(ordered.reshape(-1)) // 2
+            if not self._left:
+                self._next, self._left = self.rows.block(small=True)
+            place = self._next
+            self._next += 4 * self.words
+            self._left -= 1
+            _view(place, self.words)[:] = self._row
+            entry = self.entry.extend((place, first, int(inner.sum()), items)) // 4
+            self.table.insert((q << 32) + (low << 16) + high + 2, entry)
+            self.refresh(self.ctx)
+
+
+def _view(place: int, words: int) -> Int32:
+    """The row at an address, as an array."""
+    import ctypes
+
+    return np.ctypeslib.as_array((ctypes.c_int32 * words).from_address(place))
+
+
+class Binding:
+    """A grammar's program with one vocabulary: template context, remembered rows, answers to the kernels."""
+
+    def __init__(self, program: Program, vocab: Vocabulary) -> None:
+        store = program.store
+        known = store.tier1.get(vocab)
+        if known is None:
+            known = store.tier1[vocab] = Tier1(store, vocab)
+        self.program, self.tier1, self.vocab = program, known, vocab
+        tier1_rows = known
+        self.memo = Table(256)
+        self.rows = Rows(vocab.words)
+        self.lock = threading.RLock()
+        self.costed = False
+        self.growth = 0
+        self.ctx: Int64 = tier1_rows.ctx.copy()
+        self.ctx[at.S_ANY] = program.free_spelling
+        self._stcost = self._ncost = np.zeros(1, np.int32)
+        self.version = 0
+        self._tmp = np.zeros(vocab.words, np.int32)
+        self._room = np.array((0, 0, self.memo.keys.size // 2), np.int64)
+        _put(self.ctx, at.ROOM, self._room)
+        _put(self.ctx, at.TMP, self._tmp)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring the template up to date; matchers copy it when `version` has changed."""
+        program, ctx = self.program, self.ctx
+        self.tier1.refresh(ctx)
+        for slot, grown in (
+            (at.NODE, program.node),
+            (at.ALTS, program.alts),
+            (at.ST, program.st),
+            (at.EDGE, program.edge),
+            (at.OSPEC, program.ospec),
+            (at.ASPEC, program.aspec),
+            (at.BOUNDS, program.bounds),
+            (at.ROOTS, program.roots),
+            (at.KSUF, program.ksuf),
+        ):
+            _put(ctx, slot, grown.data)
+        _put(ctx, at.MKEY, self.memo.keys)
+        _put(ctx, at.MVAL, self.memo.values)
+        _put(ctx, at.STCOST, self._stcost)
+        _put(ctx, at.NCOST, self._ncost)
+        self.kept = (
+            *self.tier1.keep(), program.node.data, program.alts.data, program.st.data, program.edge.data,
+            program.ospec.data, program.aspec.data, program.bounds.data, program.roots.data, program.ksuf.data,
+            self.memo.keys, self.memo.values, self._stcost, self._ncost, self._tmp,
+            self._room, self.rows, self.tier1.rows,
+        )  # fmt: skip
+        self.version += 1
+
+    def room(self) -> None:
+        """More room for remembered rows (NEED_ROOM)."""
+        room = self._room
+        if room[at.R_ROWS] <= 0:
+            room[at.R_NEXT], room[at.R_ROWS] = self.rows.block(small=self.rows.nbytes < 4 * _BLOCK_BYTES)
+        self.memo.n = self.memo.keys.size // 2 - int(room[at.R_MEMO])
+        while self.memo.keys.size // 2 - self.memo.n < 128:
+            self.memo.grow()
+        room[at.R_MEMO] = self.memo.keys.size // 2 - self.memo.n
+
+    def answer(self, status: int, ctx: Int64) -> None:
+        """Do what a kernel asked for; raise if it cannot be done."""
+        if status == at.NEED_T1:
+            self.tier1.build(int(ctx[at.OUT0]), int(ctx[at.OUT1]), int(ctx[at.OUT2]))
+        elif status == at.NEED_NODE:
+            expand = self.program.expand
+            assert expand is not None
+            expand(int(ctx[at.OUT0]))
+        elif status == at.NEED_ROW:
+            self.program.store.fill(int(ctx[at.OUT0]))
+        elif status == at.NEED_ROOM:
+            self.room()
+        else:
+            raise BudgetExceeded(
+                "mask_fuel", MASK_FUEL, remedy="The grammar is too ambiguous here: write overlapping branches apart."
+            )
+        self.refresh()
+
+
+def binding_for(program: Program, vocab: Vocabulary) -> Binding:
+    """The binding of (program, vocab): made once, kept by the program."""
+    found = program.bindings.get(vocab)
+    if found is None:
+        with program.lock:
+            found = program.bindings.get(vocab)
+            if found is None:
+                found = program.bindings[vocab] = Binding(program, vocab)
+    assert isinstance(found, Binding)
+    return found
