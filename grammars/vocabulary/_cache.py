@@ -15,7 +15,6 @@ import os
 import sys
 import weakref
 from collections.abc import Hashable
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -54,23 +53,22 @@ class PerObject(Generic[T]):
         entry[1][key] = (stamp, value)
 
 
-def cache_dir() -> Path | None:
-    """Where vocabularies are kept; None when the user switched the disk cache off."""
+def cache_dir() -> str | None:
+    """Where vocabularies are kept; None when the user switched the disk cache off, or has no home."""
     own = os.environ.get("GUIDED_CACHE_DIR")
     if own is not None:
-        return Path(own).expanduser() if own else None
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "", "")
-    if base:
-        return Path(base) / "guided"
-    try:
-        return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "guided"
-    except RuntimeError:  # no home folder
-        return None
+        return os.path.expanduser(own) or None
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base and sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+    if not base:
+        base = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    return os.path.join(base, "guided") if os.path.isabs(base) else None
 
 
-def _path(digest: str) -> Path | None:
+def _path(digest: str) -> str | None:
     folder = cache_dir()
-    return None if folder is None else folder / "vocabularies" / f"{digest}-{FORMAT}.npz"
+    return None if folder is None else os.path.join(folder, "vocabularies", f"{digest}-{FORMAT}.npz")
 
 
 def load_arrays(digest: str) -> dict[str, Any] | None:
@@ -81,7 +79,7 @@ def load_arrays(digest: str) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:  # numpy leaks a damaged file
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return None
@@ -94,14 +92,13 @@ def save_arrays(digest: str, arrays: dict[str, Any]) -> None:
     path = _path(digest)
     if path is None:
         return
-    temporary = ""
+    folder, temporary = os.path.dirname(path), ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=".npz")
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".new-", suffix=".npz")
         with os.fdopen(handle, "wb") as file:
             np.savez(file, **arrays)
         os.replace(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):
-            if temporary:
-                os.unlink(temporary)
+            os.unlink(temporary)

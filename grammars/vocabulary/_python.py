@@ -16,7 +16,7 @@ from grammars.vocabulary._spelling import GIVE_BYTES, SENTENCEPIECE, Reading, Sp
 
 __all__ = ["read_python_tokenizer"]
 
-_INNER = ("tokenizer", "model", "encoding", "enc", "sp_model")  # where wrappers keep what they wrap
+_INNER = ("tokenizer", "_tokenizer", "model", "encoding", "enc", "sp_model")  # where wrappers keep what they wrap
 
 
 class Found(NamedTuple):
@@ -49,6 +49,8 @@ def _find(tokenizer: Any) -> Found | None:
         return _slow_byte_level(tokenizer)
     if hasattr(getattr(tokenizer, "sp_model", None), "id_to_piece") and hasattr(tokenizer, "get_vocab"):
         return _slow_sentencepiece(tokenizer)
+    if hasattr(tokenizer, "_utf_vocab_size") and hasattr(tokenizer, "get_vocab"):
+        return _slow_bytes(tokenizer)
     seen, queue = set(), [tokenizer]
     while queue:
         inner = queue.pop(0)
@@ -132,6 +134,15 @@ def _slow_byte_level(tokenizer: Any) -> Found:
             words.append(bytes(alphabet[c] for c in text))
         else:
             raise TokenizerError(f"token {i}, {text!r}, is not spelled in the tokenizer's byte alphabet", GIVE_BYTES)
+    return Found(words, _wrapped_decode(tokenizer))
+
+
+def _slow_bytes(tokenizer: Any) -> Found:
+    """ByT5: one token a byte, named by the character of that number."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    words = [text.encode("latin-1") if len(text) == 1 and ord(text) < 256 else b"" for text in _by_id(tokenizer)]
+    for i, token in added.items():
+        words[i] = b"" if token.special else token.content.encode()
     return Found(words, _wrapped_decode(tokenizer))
 
 
