@@ -219,14 +219,14 @@ def check(
     if taken == len(text.encode()) and matcher.is_accepting():
         out.print("[green]✓[/] the document satisfies it")
         return
-    from guided.demo.show import complaint
+    from guided.demo.judge import Judge
 
     if taken == len(text.encode()):
         out.print("[red]✗[/] the document stops too early")
     else:
         out.print(f"[red]✗[/] the document leaves the language at {escape(caret(text, taken))}", highlight=False)
     out.print(f"  possible here: {escape(show_bytes(next_bytes(matcher, vocabulary)))}", highlight=False)
-    if reason := complaint(specification, text):
+    if reason := Judge(specification).complaint(text):
         out.print(f"  jsonschema says: {escape(reason)}", highlight=False)
     raise typer.Exit(1)
 

