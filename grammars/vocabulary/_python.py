@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from grammars.errors import TokenizerError
 from grammars.vocabulary._checking import check
-from grammars.vocabulary._spelling import GIVE_BYTES, SENTENCEPIECE, Reading, Spelled, Words, spell
+from grammars.vocabulary._spelling import GIVE_BYTES, SENTENCEPIECE, Reading, Spelled, Words, special_ids, spell
 
 __all__ = ["read_python_tokenizer"]
 
@@ -32,7 +32,7 @@ def read_python_tokenizer(tokenizer: Any) -> Reading | None:
     found = _find(tokenizer)
     if found is None:
         return None
-    spelled = Spelled.from_words(found.words).without(getattr(tokenizer, "all_special_ids", ()))
+    spelled = Spelled.from_words(found.words).without(special_ids(tokenizer))
     digest = hashlib.blake2b(spelled.lengths.tobytes() + spelled.blob, digest_size=16)
     digest.update(repr(found.strips_leading_space).encode())
 

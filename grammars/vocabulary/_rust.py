@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from grammars.vocabulary._checking import check
-from grammars.vocabulary._spelling import Reading, Words, read_decoder, spell
+from grammars.vocabulary._spelling import Reading, Words, read_decoder, special_ids, spell
 
 __all__ = ["read_rust_tokenizer", "rust_tokenizer"]
 
@@ -33,7 +33,7 @@ def read_rust_tokenizer(rust: Any, tokenizer: Any) -> Reading:
     texts = _texts(rust)
     added = rust.get_added_tokens_decoder()
     decoder = rust.decoder and json.loads(rust.decoder.__getstate__())
-    special = {i for i, token in added.items() if token.special} | set(getattr(tokenizer, "all_special_ids", ()))
+    special = {i for i, token in added.items() if token.special} | special_ids(tokenizer)
     special |= _unknown(rust)
     plain = sorted(set(added) - special)
     digest = hashlib.blake2b(json.dumps([decoder, sorted(special), plain]).encode(), digest_size=16)

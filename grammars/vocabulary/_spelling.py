@@ -27,7 +27,18 @@ import numpy.typing as npt
 
 from grammars.errors import TokenizerError
 
-__all__ = ["BYTE_LEVEL", "GIVE_BYTES", "SENTENCEPIECE", "Reading", "Rule", "Spelled", "Words", "read_decoder", "spell"]
+__all__ = [
+    "BYTE_LEVEL",
+    "GIVE_BYTES",
+    "SENTENCEPIECE",
+    "Reading",
+    "Rule",
+    "Spelled",
+    "Words",
+    "read_decoder",
+    "special_ids",
+    "spell",
+]
 
 Int64 = npt.NDArray[np.int64]
 
@@ -73,6 +84,11 @@ class Reading(NamedTuple):
 
     digest: bytes
     words: Callable[[], Words]
+
+
+def special_ids(tokenizer: Any) -> set[int]:
+    """The ids that a class of transformers holds for special; names without an id count for nothing."""
+    return {i for i in getattr(tokenizer, "all_special_ids", ()) if isinstance(i, int)}
 
 
 class Rule(NamedTuple):
@@ -211,7 +227,7 @@ _TABLE = _byte_level_table()
 def _spell_byte_level(texts: Sequence[str]) -> Spelled:
     """All characters at once; a text with a character outside of the alphabet is written as it is.
 
-    18 ms for 128k tokens, where `str.translate` for each takes 240 ms.
+    A third of the time of `str.translate` for each.
     """
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     ends = np.cumsum(lengths)

@@ -138,6 +138,7 @@ class Vocabulary:
         """
         tokenizer = inner_tokenizer(tokenizer)
         eos = own_eos(tokenizer) if eos_ids is None else as_ids(eos_ids)
+        size = None if size is None else int(size)
         stamp = _stamp(tokenizer)
         known = _of_tokenizer.get(tokenizer, (eos, size), stamp)
         if known is None:

@@ -1,9 +1,13 @@
 """Small vocabularies: random ones with all the borders, and a fixed one that fits the eye.
 
-TINY, drawn (25 tokens, EOS is 5, in the middle; 24 is a special token; 9 and 21 spell the same bytes):
-    "        0          {        3          t-r-u-e  6 (true)      \\x00   10
-    "a       1          {"       4          n-u-l-l  7 (null)      \\xc3   11
-    a        2          }        8          [        9, 21         \\xa9   12    ...
+The 25 tokens of `tiny_vocabulary()`, drawn: EOS is 5, in the middle; 24 is special; 9 and 21 spell the same bytes; 11
+and 12 are the halves of "é". So V % 32 is not 0, and one packed word holds a row.
+
+    \\x00 10      ␣ 16         " 0          , 14         - 20    1 18     : 15    [ 9 21   ] 13
+                             ├ : 23       └ ␣ 17               └ 2 19
+                             └ a 1
+    a 2          n-u-l-l 7    t-r-u-e 6    { 3          } 8     \\xa9 12          \\xc3 11
+    └ " 22                                 └ " 4
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given
 
 from grammars.vocabulary import Vocabulary
@@ -35,6 +36,12 @@ def test_trie_equals_reference(case: tuple[Vocabulary, list[bytes | None]]) -> N
     assert vocabulary.trie_parent.tolist() == [parent for _, _, parent, _ in nodes]
     assert vocabulary.trie_token.tolist() == [token for *_, token in nodes]
     assert vocabulary.trie_depth.tolist() == [len(path) for path, *_ in nodes]
+    for name, array in vocabulary._arrays().items():
+        assert array.flags.c_contiguous, name
+    assert vocabulary.trie_byte.dtype == np.uint8
+    for array in (vocabulary.trie_end, vocabulary.trie_token, vocabulary.trie_parent, vocabulary.trie_depth):
+        assert array.dtype == np.int32
+        assert array.flags.writeable
     dup_next = [-1] * len(entries)
     for same in ids.values():
         for first, second in pairwise(same):
