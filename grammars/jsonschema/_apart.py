@@ -65,7 +65,8 @@ class Apart:
             for choice in choices
         )
 
-    def _set_empty(self, sids: Iterable[Sid], depth: int) -> bool:
+    def set_empty(self, sids: Iterable[Sid], depth: int = DEPTH - 1) -> bool:
+        """Do these schemas, taken together, visibly have no instance?"""
         compiler = self._compiler
         ref = compiler.ref_of(sids)
         if ref == compiler.NEVER:
@@ -127,7 +128,7 @@ class Apart:
             except GuidedError:
                 return False
             sids += [sid for other, sid in single if other == name]
-            if FALSE in sids or (depth > 0 and len(sids) > 1 and self._set_empty(sids, depth - 1)):
+            if FALSE in sids or (depth > 0 and len(sids) > 1 and self.set_empty(sids, depth - 1)):
                 return True
         return False
 
@@ -137,7 +138,7 @@ class Apart:
         for index in range(min(low, 4)):
             sids = [group.prefix[index] if index < len(group.prefix) else group.rest for group in groups]
             sids += [atom.value[1] for atom in atoms if atom.kind == "item" and atom.value[0] == index]
-            if FALSE in sids or (len(sids) > 1 and self._set_empty(sids, depth - 1)):
+            if FALSE in sids or (len(sids) > 1 and self.set_empty(sids, depth - 1)):
                 return True
         return False
 

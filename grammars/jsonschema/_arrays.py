@@ -128,6 +128,8 @@ def _constant(value: list[Any], compiler: SchemaCompiler) -> ArrayValue:
 
 def expand_someitem(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:
     """The conjunct with each "some item from index i on is S" (and `contains`) spelled out per index, where bounded."""
+    if any(atom.kind == "in" for atom in atoms):
+        return [atoms]
     for place, (kind, value, where) in enumerate(atoms):
         if kind == "contains" and value[0] != TRUE:
             sid, low, high = value
@@ -147,14 +149,19 @@ def expand_someitem(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[At
         for atom in atoms:
             if atom.kind == "group" and atom.value.rest == FALSE:
                 high = len(atom.value.prefix) if high is None else min(high, len(atom.value.prefix))
-        if high is None or high - start > SPREAD_LIMIT:
+        others = atoms[:place] + atoms[place + 1 :]
+        groups = [atom.value for atom in others if atom.kind == "group"]
+        declared = max([len(group.prefix) for group in groups] + [start])
+        declared = max([declared] + [atom.value[0] + 1 for atom in others if atom.kind == "item"])
+        if high is not None and high - start <= SPREAD_LIMIT:
+            tail: list[list[Atom]] = []
+            declared = high
+        elif declared - start <= SPREAD_LIMIT and compiler.apart.set_empty([*(g.rest for g in groups), sid ^ 1]):
+            tail = [[Atom("minitems", declared + 1, where)]]  # any further item will do
+        else:
             continue
-        return _replace(
-            atoms,
-            place,
-            [[Atom("minitems", i + 1, where), Atom("item", (i, sid), where)] for i in range(start, high)],
-            compiler,
-        )
+        spread = [[Atom("minitems", i + 1, where), Atom("item", (i, sid), where)] for i in range(start, declared)]
+        return _replace(atoms, place, spread + tail, compiler)
     return [atoms]
 
 

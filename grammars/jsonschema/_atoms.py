@@ -56,7 +56,7 @@ class Atom(NamedTuple):
     array    minitems n | maxitems n | group ArrayGroup | item (index, sid) | unique | nunique
              contains (sid, low, high | None) | someitem (from, sid)
     object   minprops n | maxprops n | group ObjectGroup | required name | absent name | value (name, sid) | names sid
-             somekey (KeySpec, sid)
+             badname (sid, names besides) | somekey (KeySpec, sid)
     any      in {key: value} | notin {key: value} | unsupported (keyword, reason)
     """
 

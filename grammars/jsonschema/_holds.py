@@ -64,9 +64,9 @@ class Judge:
         if simple is not None:
             return bool(simple(value, item.value))
         if kind in ("pattern", "npattern"):
-            return bool(self._compiler.pattern(item.value, item.where).matches(value)) == (kind == "pattern")
+            return bool(self._compiler.languages.pattern(item.value, item.where).matches(value)) == (kind == "pattern")
         if kind in ("format", "nformat"):
-            language = self._compiler.format(item.value, item.where)
+            language = self._compiler.languages.format(item.value)
             return (language is None or language.matches(value)) == (kind == "format")
         if type_bit(value) == ARRAY:
             return self._array(item, value)
@@ -101,15 +101,15 @@ class Judge:
                 return name not in value or self.schema_holds(sid, value[name])
             case "names", sid:
                 return all(self.schema_holds(sid, name) for name in value)
-            case "badname", sid:
-                return not all(self.schema_holds(sid, name) for name in value)
+            case "badname", (sid, names):
+                return not all(name in names or self.schema_holds(sid, name) for name in value)
             case "somekey", (spec, sid):
                 return any(self.key_fits(spec, name) and self.schema_holds(sid, part) for name, part in value.items())
         raise self._cannot(item)
 
     def key_fits(self, spec: KeySpec, name: str) -> bool:
         """Is `name` one of the keys that `spec` describes?"""
-        pattern = self._compiler.pattern
+        pattern = self._compiler.languages.pattern
         if spec.pattern is not None and not pattern(spec.pattern).matches(name):
             return False
         return name not in spec.names and not any(pattern(other).matches(name) for other in spec.without)

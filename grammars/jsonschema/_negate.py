@@ -43,7 +43,7 @@ def negate(item: Item) -> Branches:
             index, sid = value
             return ((Atom("minitems", index + 1, where), Atom("item", (index, sid ^ 1), where)),)
         case "names":
-            return ((Atom("badname", value, where),),)
+            return ((Atom("badname", (value, frozenset()), where),),)
         case "contains":
             sid, low, high = value
             fewer = ((Atom("contains", (sid, 0, low - 1), where),),) if low > 0 else ()

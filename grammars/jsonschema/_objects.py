@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from grammars.errors import UnsupportedSchema
-from grammars.jsonschema._atoms import FALSE, STRING, TRUE, Atom, KeySpec, ObjectGroup, Sid
+from grammars.jsonschema._atoms import FALSE, STRING, TRUE, Atom, ObjectGroup, Sid
 from grammars.jsonschema._scalars import literals, string_language
 from grammars.schema_ir import Alternative, ObjectValue, PatternProperty, Property, Ref
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from grammars.jsonschema.compiler import SchemaCompiler
     from grammars.regex import Regex
 
-__all__ = ["expand_somekey", "objects", "objects_inhabited"]
+__all__ = ["expand_somekey", "objects", "objects_inhabited", "spell_out_keys"]
 
 
 class _Plan:
@@ -91,7 +91,9 @@ class _Plan:
         """What `propertyNames` says: a language, a list of names, or None for every string."""
         if not self.key_schemas:
             return None
-        parts = [string_language(atoms, self.compiler) for atoms in self.compiler.split(STRING, self.key_schemas)]
+        parts = [
+            string_language(atoms, self.compiler) for atoms in self.compiler.splitter.split(STRING, self.key_schemas)
+        ]
         if any(part is None for part in parts):
             return None
         lists = [part for part in parts if isinstance(part, list)]
@@ -99,7 +101,7 @@ class _Plan:
             return [name for part in lists for name in part]
         union = None
         for part in parts:
-            language = self.compiler.one_of(part) if isinstance(part, list) else part
+            language = self.compiler.languages.one_of(part) if isinstance(part, list) else part
             union = language if union is None or language is None else union | language
         return union
 
@@ -117,7 +119,7 @@ class _Plan:
         patterns = list(dict.fromkeys(pattern for group in groups for pattern, _ in group.patterns))
         cells: list[tuple[Regex | None, frozenset[str]]] = [(None, frozenset())]
         for pattern in patterns:
-            language = compiler.pattern(pattern)
+            language = compiler.languages.pattern(pattern)
             split: list[tuple[Regex | None, frozenset[str]]] = []
             for cell, matched in cells:
                 compiler.spend(1)
@@ -162,11 +164,11 @@ class _Plan:
         patterns, rest, restriction = self.keys()
         found = 0
         matched = [language for language, _ in patterns]
-        for language, ref in [*patterns, (compiler.none_of(matched), rest)]:
+        for language, ref in [*patterns, (compiler.languages.none_of(matched), rest)]:
             if not compiler.is_empty(ref):
                 if restriction is not None:
                     language = language & restriction
-                found += compiler.count_strings(language, self.declared, wanted - found)
+                found += compiler.languages.count(language, self.declared, wanted - found)
                 if found >= wanted:
                     return True
         return False
@@ -179,9 +181,8 @@ def _plan(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
     for atom in plan.late:
         if atom.kind == "unsupported":
             raise UnsupportedSchema(atom.where, *atom.value)
-        keyword = {"somekey": "not", "badname": "not"}.get(atom.kind, atom.kind)
         raise UnsupportedSchema(
-            atom.where, keyword, "asks for some property outside the schema, which is not supported yet"
+            atom.where, "not", "asks for some property outside the schema, which is not supported yet"
         )
     return plan
 
@@ -228,51 +229,98 @@ def _constant(value: dict[str, Any], compiler: SchemaCompiler) -> ObjectValue:
     return ObjectValue(tuple(Property(name, compiler.constant(item), True) for name, item in value.items()))
 
 
-def expand_somekey(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:
-    """The conjunct with each "some key of K has a value in S" spelled out per declared name.
+# ------------------------------------------------------------------------------- "some key ..." obligations
 
-    What is left over is a key that no merged schema declares. Where those are forbidden it cannot be; else the atom
-    stays, on its own, in one more conjunct, for the caller to refuse if that conjunct matters.
+
+def spell_out_keys(branch: list[Atom], atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:
+    """`branch` with each "some key of K has a value in S" spelled out per name that `atoms` and `branch` declare.
+
+    What is left over is a key that nothing declares. Where those are forbidden it cannot be; else the obligation stays,
+    narrowed to the other keys, in one more branch.
     """
-    for place, (kind, value, where) in enumerate(atoms):
-        if kind not in ("somekey", "badname"):
+    for place, (kind, value, where) in enumerate(branch):
+        if kind != "somekey" and kind != "badname":
             continue
-        others = atoms[:place] + atoms[place + 1 :]
-        names, closed, rest = _known(others)
-        spec, sid = value if kind == "somekey" else (KeySpec(None, frozenset(), ()), TRUE)
-        branches: list[list[Atom]] = []
-        for name in names:
-            if kind == "badname":
-                if compiler.judge.schema_holds(value, name):
-                    continue
-            elif not compiler.judge.key_fits(spec, name):
-                continue
-            extra = [Atom("required", name, where)]
-            if sid != TRUE:
-                extra.append(Atom("value", (name, sid), where))
-            branches.append(others + extra)
-        result = [full for branch in branches for full in expand_somekey(branch, compiler)]
-        if not closed and compiler.ref_of([*rest, sid]) != compiler.NEVER:
-            hidden = expand_somekey(others, compiler)
-            result.extend([*rest_atoms, Atom("elsewhere", value, where)] for rest_atoms in hidden)
+        others = branch[:place] + branch[place + 1 :]
+        names, closed, rest = _known(atoms + others)
+        names = names - value[0].names if kind == "somekey" else names - value[1]
+        judge = compiler.judge
+        result: list[list[Atom]] = []
+        for name in sorted(names):
+            fits = not judge.schema_holds(value[0], name) if kind == "badname" else judge.key_fits(value[0], name)
+            if fits:
+                extra = [Atom("required", name, where)]
+                if kind == "somekey" and value[1] != TRUE:
+                    extra.append(Atom("value", (name, value[1]), where))
+                result.extend(spell_out_keys(others + extra, atoms, compiler))
+        if kind == "badname":
+            left, impossible = Atom(kind, (value[0], value[1] | names), where), closed
+        else:
+            spec, sid = value
+            left = Atom(kind, (spec._replace(names=spec.names | names), sid), where)
+            impossible = closed or compiler.ref_of([*rest, sid]) == compiler.NEVER
+        if not impossible:
+            result.extend([left, *more] for more in spell_out_keys(others, atoms, compiler))
         return result
+    return [branch]
+
+
+def expand_somekey(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:
+    """A finished conjunct without obligations on keys, as far as these can be stated in other ways."""
+    kinds = {atom.kind for atom in atoms}
+    if "in" in kinds or kinds.isdisjoint(("somekey", "badname")):
+        return [atoms]
+    return [full for one in spell_out_keys(atoms, [], compiler) for full in _settle(one, compiler)]
+
+
+def _settle(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:
+    """Turn "some undeclared key" into a number of properties, where any undeclared key does."""
+    for place, (kind, value, where) in enumerate(atoms):
+        if kind != "somekey":
+            continue
+        spec, sid = value
+        others = atoms[:place] + atoms[place + 1 :]
+        names, _, rest = _known(others)
+        absent = {atom.value for atom in others if atom.kind == "absent"}
+        if spec.pattern is not None or spec.without or not spec.names <= names or len(names - absent) > _SUBSETS:
+            continue
+        if any(atom.kind == "names" or (atom.kind == "group" and atom.value.patterns) for atom in others):
+            continue
+        if sid == TRUE or compiler.apart.set_empty([*rest, sid ^ 1]):
+            return [full for one in _more_than(names - absent, others, where) for full in _settle(one, compiler)]
     return [atoms]
 
 
-def _known(atoms: list[Atom]) -> tuple[list[str], bool, list[Sid]]:
+_SUBSETS = 6
+"""Up to so many declared names, "some undeclared key" is spelled out over which of them are present."""
+
+
+def _more_than(names: set[str], atoms: list[Atom], where: str) -> list[list[Atom]]:
+    """One key more than those of `names` that are present."""
+    required = {atom.value for atom in atoms if atom.kind == "required"}
+    ways: list[list[Atom]] = [[]]
+    for name in sorted(names - required):
+        ways = [[*way, Atom(kind, name, where)] for way in ways for kind in ("required", "absent")]
+    sure = len(required & names)
+    return [
+        [*atoms, *way, Atom("minprops", 1 + sure + sum(atom.kind == "required" for atom in way), where)] for way in ways
+    ]
+
+
+def _known(atoms: list[Atom]) -> tuple[set[str], bool, list[Sid]]:
     """Declared names; whether all other keys are forbidden; the schemas of other keys, when no pattern says more."""
-    names: dict[str, None] = {}
+    names: set[str] = set()
     rest: list[Sid] = []
     patterns = False
     for kind, value, _ in atoms:
         if kind == "group":
-            names.update(dict.fromkeys(value.properties))
+            names.update(value.properties)
             patterns = patterns or bool(value.patterns)
             rest.append(value.additional)
-        elif kind == "required":
-            names[value] = None
+        elif kind in ("required", "absent"):
+            names.add(value)
         elif kind == "value":
-            names[value[0]] = None
+            names.add(value[0])
     if patterns:
-        return list(names), False, []
-    return list(names), FALSE in rest, rest
+        return names, False, []
+    return names, FALSE in rest, rest

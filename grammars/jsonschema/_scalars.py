@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from grammars.errors import UnsupportedSchema
 from grammars.jsonschema._atoms import Atom, exact
+from grammars.jsonschema._glance import plainly_inhabited
 from grammars.schema_ir import Alternative, LiteralValue, NumberValue, StringValue
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def strings(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
             language = _language(kind, value, where, compiler)
             if language is not None:
                 languages.append(language)
-                plain = plain and (kind == "format" or (kind == "pattern" and compiler.plainly_inhabited(value)))
+                plain = plain and (kind == "format" or (kind == "pattern" and plainly_inhabited(value)))
     if high is not None and low > high:
         return []
     if not languages:
@@ -81,15 +82,15 @@ def strings(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
 
 def _language(kind: str, value: Any, where: str, compiler: SchemaCompiler) -> Regex | None:
     if kind in ("pattern", "npattern"):
-        language = compiler.pattern(value, where)
+        language = compiler.languages.pattern(value, where)
         return language if kind == "pattern" else ~language
     if kind in ("format", "nformat"):
-        known = compiler.format(value, where)
+        known = compiler.languages.format(value)
         if known is None:
-            return None if kind == "format" else compiler.nothing()
+            return None if kind == "format" else compiler.languages.one_of(())
         return known if kind == "format" else ~known
     if kind == "notin":
-        return ~compiler.one_of(list(value.values()))
+        return ~compiler.languages.one_of(value.values())
     keyword, reason = value if kind == "unsupported" else (kind, "")
     raise UnsupportedSchema(where, keyword, reason)
 
@@ -102,7 +103,7 @@ def _no_string(language: Regex, low: int, high: int | None, compiler: SchemaComp
         _, least, most = counted
         least, most = max(least, low), high if most is None else most if high is None else min(most, high)
         return most is not None and least > most
-    return bool((language & compiler.lengths(low, high)).is_empty())
+    return bool((language & compiler.languages.lengths(low, high)).is_empty())
 
 
 def string_language(atoms: list[Atom], compiler: SchemaCompiler) -> Regex | list[str] | None:
@@ -114,7 +115,7 @@ def string_language(atoms: list[Atom], compiler: SchemaCompiler) -> Regex | list
         value = alternatives[0]
         if value.min_length == 0 and value.max_length is None:
             return value.language
-        bounds = compiler.lengths(value.min_length, value.max_length)
+        bounds = compiler.languages.lengths(value.min_length, value.max_length)
         return bounds if value.language is None else value.language & bounds
     return [alternative.value for alternative in alternatives if isinstance(alternative, LiteralValue)]
 

@@ -8,11 +8,11 @@ merges what applies (`_scalars`, `_arrays`, `_objects`) and drops what is empty.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from grammars.errors import BudgetExceeded, SchemaError, UnsatisfiableSchema
 from grammars.jsonschema._apart import Apart
-from grammars.jsonschema._arrays import arrays, arrays_inhabited, expand_someitem
+from grammars.jsonschema._arrays import arrays, arrays_inhabited
 from grammars.jsonschema._atoms import (
     ALL_TYPES,
     ARRAY,
@@ -24,18 +24,17 @@ from grammars.jsonschema._atoms import (
     STRING,
     TRUE,
     Atom,
-    Item,
     ObjectGroup,
-    Or,
     Sid,
 )
-from grammars.jsonschema._glance import only_ref, plainly_inhabited, sharing_key, surely_inhabited
+from grammars.jsonschema._glance import only_ref, sharing_key, surely_inhabited
 from grammars.jsonschema._holds import Judge
-from grammars.jsonschema._negate import negate
+from grammars.jsonschema._languages import Languages
 from grammars.jsonschema._nodes import Node, References, Scope, default_dialect
-from grammars.jsonschema._objects import expand_somekey, objects, objects_inhabited
+from grammars.jsonschema._objects import objects, objects_inhabited
 from grammars.jsonschema._reader import Facts, read
 from grammars.jsonschema._scalars import booleans, nulls, numbers, strings
+from grammars.jsonschema._split import Splitter
 from grammars.schema_ir import (
     Alternative,
     ArrayValue,
@@ -47,14 +46,10 @@ from grammars.schema_ir import (
     Union,
 )
 
-if TYPE_CHECKING:
-    from grammars.regex import Regex
-
 __all__ = ["SchemaCompiler"]
 
 _BUILD: Any = {NULL: nulls, BOOLEAN: booleans, NUMBER: numbers, STRING: strings, ARRAY: arrays, OBJECT: objects}
 _INHABITED: Any = {**_BUILD, ARRAY: arrays_inhabited, OBJECT: objects_inhabited}
-_EXPAND: Any = {ARRAY: expand_someitem, OBJECT: expand_somekey}
 
 
 class SchemaCompiler:
@@ -84,6 +79,8 @@ class SchemaCompiler:
         self.assert_formats = format == "assert"
         self.judge = Judge(self)
         self.apart = Apart(self)
+        self.languages = Languages(self.spend)
+        self.splitter = Splitter(self)
         self._fuel = self._fuel_limit = fuel
         self._references = References(schema, default_dialect(default_draft), registry)
         self._nodes: list[Node | None] = [None]
@@ -99,8 +96,6 @@ class SchemaCompiler:
         self._empty: dict[Ref, bool] = {self.ANY: False, self.NEVER: True}
         self._active: dict[Ref, int] = {}
         self._low = _FAR
-        self._regexes: dict[Any, Regex | None] = {}
-        self._constants: dict[Any, Ref] = {}
         self.root: Ref = self.ref_of_one(self.node(schema, "", self._references.root))
         if self.is_empty(self.root):
             raise UnsatisfiableSchema("", "no document satisfies this schema")
@@ -226,12 +221,22 @@ class SchemaCompiler:
         """The reference of exactly this value."""
         return self.ref_of_one(self.node({"const": value}, "", self._references.constants))
 
+    def spelled_out(self, value: Any) -> Sid:
+        """Exactly this array or object, in terms of its items or properties."""
+        if isinstance(value, dict):
+            properties = {name: {"const": item} for name, item in value.items()}
+            schema = {"properties": properties, "required": list(value), "additionalProperties": False}
+        else:
+            count = len(value)
+            schema = {"prefixItems": [{"const": item} for item in value], "minItems": count, "maxItems": count}
+        return self.node(schema, "", self._references.constants)
+
     def lookup(self, group: ObjectGroup, name: str) -> list[Sid]:
         """The sub-schemas of `group` that apply to the property `name`."""
         own = group.properties.get(name)
         found = [] if own is None else [own]
         for pattern, sid in group.patterns:
-            if self.pattern(pattern).matches(name):
+            if self.languages.pattern(pattern).matches(name):
                 found.append(sid)
         return found or ([] if own is not None else [group.additional])
 
@@ -250,7 +255,7 @@ class SchemaCompiler:
             types = self.types(sids)
             for bit in (NULL, BOOLEAN, NUMBER, STRING, ARRAY, OBJECT):
                 if bit & types:
-                    known.extend((bit, atoms) for atoms in self.split(bit, sids))
+                    known.extend((bit, atoms) for atoms in self.splitter.split(bit, sids))
             self._conjuncts[ref] = known
         return known
 
@@ -268,129 +273,6 @@ class SchemaCompiler:
                 types &= facts.types
                 stack.extend(item for item in facts.common if item.__class__ is int)
         return types
-
-    def split(self, bit: int, sids: Iterable[Item]) -> list[list[Atom]]:
-        """The instances of one type that satisfy all of `sids`, as lists of atoms."""
-        found: list[list[Atom]] = []
-        self._split(bit, list(sids)[::-1], [], set(), [], [], found)
-        expand = _EXPAND.get(bit)
-        if expand is None:
-            return found
-        return [
-            atoms for one in found for atoms in ([one] if any(atom.kind == "in" for atom in one) else expand(one, self))
-        ]
-
-    def _split(
-        self,
-        bit: int,
-        todo: list[Item],
-        atoms: list[Atom],
-        seen: set[Sid],
-        choices: list[Or],
-        denied: list[Sid],
-        found: list[list[Atom]],
-    ) -> None:
-        """Depth-first distribution; the lists belong to this call."""
-        while True:
-            while todo:
-                item = todo.pop()
-                if isinstance(item, int):
-                    sid: Sid = item
-                    if sid == TRUE or sid in seen:
-                        continue
-                    if sid == FALSE or sid ^ 1 in seen:
-                        return
-                    seen.add(sid)
-                    facts = self.facts(sid)
-                    if sid & 1:
-                        if facts.types & bit:
-                            if not facts.items(bit):
-                                return
-                            denied.append(sid)
-                    elif facts.types & bit:
-                        todo.extend(facts.items(bit)[::-1])
-                    else:
-                        return
-                elif isinstance(item, Or):
-                    choices.append(item)
-                else:
-                    atoms.append(item)
-            if choices:
-                choices = self._narrow_all(choices, bit, atoms, seen, todo)
-                if todo:
-                    continue
-                if choices:
-                    choice = min(choices, key=_breadth)
-                    choices.remove(choice)
-                    for branch in choice.branches:
-                        self.spend(1 + len(atoms))
-                        self._split(bit, list(branch[::-1]), atoms[:], set(seen), choices[:], denied[:], found)
-                    return
-            if denied:
-                sid = denied.pop(0)
-                if not self.apart.visibly_empty(bit, atoms, (sid ^ 1,)):
-                    branches = tuple(b for item in self.facts(sid).items(bit) for b in negate(item))
-                    choices.append(Or(branches, ""))
-                continue
-            found.append(atoms)
-            return
-
-    def _narrow_all(self, choices: list[Or], bit: int, atoms: list[Atom], seen: set[Sid], todo: list[Item]) -> list[Or]:
-        """What is left to choose; what must hold now goes to `todo` (FALSE there when a choice has no branch left)."""
-        names = {(atom.kind, atom.value): True for atom in atoms if atom.kind in _OPPOSITE}
-        kept = []
-        for choice in choices:
-            branches = self._narrow(choice, bit, seen, names)
-            if branches is None:
-                continue
-            if not branches:
-                todo.append(FALSE)
-            elif len(branches) == 1:
-                todo.extend(branches[0][::-1])
-            else:
-                kept.append(Or(branches, choice.where))
-        return kept
-
-    def _narrow(
-        self, choice: Or, bit: int, seen: set[Sid], names: dict[tuple[str, str], bool]
-    ) -> tuple[tuple[Item, ...], ...] | None:
-        """The branches that can hold; None if one of them holds anyway."""
-        kept = []
-        for branch in choice.branches:
-            left = []
-            for item in branch:
-                if isinstance(item, int):
-                    known = self._known(item, bit, seen)
-                    if known:
-                        continue
-                    if known is False:
-                        break
-                elif isinstance(item, Atom) and item.kind in _OPPOSITE:
-                    if (item.kind, item.value) in names:
-                        continue
-                    if (_OPPOSITE[item.kind], item.value) in names:
-                        break
-                left.append(item)
-            else:
-                if not left:
-                    return None
-                kept.append(tuple(left))
-        return tuple(kept)
-
-    def _known(self, sid: Sid, bit: int, seen: set[Sid]) -> bool | None:
-        """Whether a sub-schema holds for each or for no instance of the type; None: it depends."""
-        if sid <= FALSE:
-            return sid == TRUE
-        if sid in seen:
-            return True
-        if sid ^ 1 in seen:
-            return False
-        facts = self.facts(sid)
-        if not facts.types & bit:
-            return bool(sid & 1)
-        if not facts.items(bit):
-            return not sid & 1
-        return None
 
     # ----------------------------------------------------------------------------------------- emptiness
 
@@ -436,89 +318,9 @@ class SchemaCompiler:
                 "fuel", self._fuel_limit, None, "Simplify the combination of anyOf/oneOf/allOf, or raise `fuel`."
             )
 
-    # ------------------------------------------------------------------------------------------- regexes
-
-    def pattern(self, pattern: str, where: str = "") -> Regex:
-        """The language of an ECMA-262 `pattern` (found anywhere in the string)."""
-        known = self._regexes.get(pattern)
-        if known is None:
-            from grammars.regex import parse
-
-            known = self._regexes[pattern] = parse(pattern, dialect="ecma", search=True)
-        return known
-
-    def format(self, name: str, where: str = "") -> Regex | None:
-        """The language of a format; None where the name is not known."""
-        key = ("format", name)
-        if key not in self._regexes:
-            from grammars.formats import format_regex
-
-            self._regexes[key] = format_regex(name)
-        return self._regexes[key]
-
-    def plainly_inhabited(self, pattern: str) -> bool:
-        """Is the pattern of a kind that always matches something?"""
-        return plainly_inhabited(pattern)
-
-    def nothing(self) -> Regex:
-        """The empty language."""
-        from grammars.regex import Regex
-
-        return ~Regex.any_string()
-
-    def lengths(self, low: int, high: int | None) -> Regex:
-        """All strings of `low` to `high` characters."""
-        from grammars.regex import Regex
-
-        return Regex.length(low, high)
-
-    def one_of(self, values: list[str]) -> Regex:
-        """Exactly these strings."""
-        from grammars.regex import Regex
-
-        result = self.nothing()
-        for value in values:
-            result = result | Regex.literal(value)
-        return result
-
-    def none_of(self, languages: list[Regex]) -> Regex:
-        """All strings outside the languages."""
-        from grammars.regex import Regex
-
-        result = Regex.any_string()
-        for language in languages:
-            result = result - language
-        return result
-
-    def count_strings(self, language: Regex, besides: Iterable[str], enough: int) -> int:
-        """How many strings of `language` there are besides the given ones; counting stops at `enough`."""
-        from grammars.regex import CharDfa
-
-        dfa = CharDfa(language)
-        excluded, found = set(besides), 0
-        layer = [("", dfa.start)]
-        while layer and found < enough:
-            following = []
-            for text, state in layer:
-                self.spend(1)
-                if dfa.accepting(state) and text not in excluded:
-                    found += 1
-                for low, high, target in dfa.ranges(state):
-                    for code in range(low, min(high, low + enough + len(excluded)) + 1):
-                        following.append((text + chr(code), target))
-            layer = following[: 4 * (enough + len(excluded)) + 64]
-        return min(found, enough)
-
 
 _FAR = 1 << 60
 _ALIAS_DEPTH = 50
-_OPPOSITE = {"required": "absent", "absent": "required"}
-
-
-def _breadth(choice: Or) -> int:
-    return len(choice.branches)
-
-
 _ANYTHING: list[Alternative] = [
     LiteralValue(None), LiteralValue(False), LiteralValue(True), NumberValue(), StringValue(),
     ArrayValue((), SchemaCompiler.ANY), ObjectValue((), (), SchemaCompiler.ANY),

@@ -1,0 +1,253 @@
+"""Sets of schemas -> conjuncts: for one JSON type, the ways in which all of them can hold, each a list of atoms.
+
+Depth-first, with what keeps it from multiplying out:
+- a choice with one branch left is no choice (unit propagation), a branch that holds anyway removes its choice;
+- once enum or const names the values, everything else just filters them;
+- a denial (`not`, the other branches of `oneOf`) waits until all that is positive is known. If the denied schema
+  visibly clashes with that, the denial says nothing. Otherwise its branches are combined with those of the other
+  denials, and combinations that contain another one are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from grammars.jsonschema._arrays import expand_someitem
+from grammars.jsonschema._atoms import ARRAY, FALSE, OBJECT, TRUE, Atom, Item, Or, Sid
+from grammars.jsonschema._negate import negate
+from grammars.jsonschema._objects import expand_somekey, spell_out_keys
+
+if TYPE_CHECKING:
+    from grammars.jsonschema.compiler import SchemaCompiler
+
+__all__ = ["Splitter"]
+
+_OPPOSITE = {"required": "absent", "absent": "required"}
+
+
+class Splitter:
+    """Splits the sets of one compiler."""
+
+    def __init__(self, compiler: SchemaCompiler) -> None:
+        self._compiler = compiler
+
+    def split(self, bit: int, sids: Iterable[Item]) -> list[list[Atom]]:
+        """The instances of one type that satisfy all of `sids`, as lists of atoms."""
+        found: list[list[Atom]] = []
+        self._run(bit, list(sids)[::-1], [], set(), [], [], [], found)
+        if bit == OBJECT:
+            return [atoms for one in found for atoms in expand_somekey(one, self._compiler)]
+        if bit == ARRAY:
+            return [atoms for one in found for atoms in expand_someitem(one, self._compiler)]
+        return found
+
+    def _run(
+        self,
+        bit: int,
+        todo: list[Item],
+        atoms: list[Atom],
+        seen: set[Sid],
+        choices: list[Or],
+        denied: list[Sid],
+        context: list[Atom],
+        found: list[list[Atom]],
+    ) -> None:
+        """Add to `found`. The lists belong to this call; `context` holds as well, but is not repeated in the result."""
+        while True:
+            if not self._take(bit, todo, atoms, seen, choices, denied):
+                return
+            if choices or denied:
+                values = next((atom for atom in atoms if atom.kind == "in"), None)
+                if values is not None:
+                    self._filter(values, [*choices, *denied], atoms, found)
+                    return
+            if choices:
+                choices = self._narrow_all(choices, bit, context + atoms, seen, todo)
+                if todo:
+                    continue
+                if choices:
+                    choice = min(choices, key=_breadth)
+                    choices.remove(choice)
+                    for branch in choice.branches:
+                        self._compiler.spend(1 + len(atoms))
+                        self._run(bit, list(branch[::-1]), atoms[:], set(seen), choices[:], denied[:], context, found)
+                    return
+            if denied:
+                found.extend(atoms + list(more) for more in self._deny(bit, context + atoms, seen, denied))
+            else:
+                found.append(atoms)
+            return
+
+    def _take(
+        self, bit: int, todo: list[Item], atoms: list[Atom], seen: set[Sid], choices: list[Or], denied: list[Sid]
+    ) -> bool:
+        """Sort all of `todo` into the other lists; False where nothing can satisfy it."""
+        compiler = self._compiler
+        while todo:
+            item = todo.pop()
+            if isinstance(item, int):
+                if item == TRUE or item in seen:
+                    continue
+                if item == FALSE or item ^ 1 in seen:
+                    return False
+                seen.add(item)
+                facts = compiler.facts(item)
+                if item & 1:
+                    if facts.types & bit:
+                        if not facts.items(bit):
+                            return False
+                        denied.append(item)
+                elif facts.types & bit:
+                    todo.extend(facts.items(bit)[::-1])
+                else:
+                    return False
+            elif isinstance(item, Or):
+                choices.append(item)
+            elif item.kind == "notin" and bit & (ARRAY | OBJECT):
+                todo.extend(compiler.spelled_out(value) ^ 1 for value in item.value.values())
+            else:
+                atoms.append(item)
+        return True
+
+    def _filter(self, values: Atom, others: list[Item], atoms: list[Atom], found: list[list[Atom]]) -> None:
+        holds = self._compiler.judge.holds
+        left = {key: value for key, value in values.value.items() if all(holds(other, value) for other in others)}
+        if left:
+            found.append([Atom("in", left, values.where), *(atom for atom in atoms if atom is not values)])
+
+    # ----------------------------------------------------------------------------------------- choices
+
+    def _narrow_all(self, choices: list[Or], bit: int, atoms: list[Atom], seen: set[Sid], todo: list[Item]) -> list[Or]:
+        """What is left to choose; what must hold now goes to `todo` (FALSE there when a choice has no branch left)."""
+        names = _presence(atoms)
+        kept = []
+        for choice in choices:
+            branches = self._narrow(choice, bit, seen, names)
+            if branches is None:
+                continue
+            if not branches:
+                todo.append(FALSE)
+            elif len(branches) == 1:
+                todo.extend(branches[0][::-1])
+            else:
+                kept.append(Or(branches, choice.where))
+        return kept
+
+    def _narrow(
+        self, choice: Or, bit: int, seen: set[Sid], names: set[tuple[str, str]]
+    ) -> tuple[tuple[Item, ...], ...] | None:
+        """The branches that can hold; None if one of them holds anyway."""
+        kept: dict[Any, tuple[Item, ...]] = {}
+        for branch in choice.branches:
+            left = []
+            for item in branch:
+                if isinstance(item, int):
+                    known = self._known(item, bit, seen)
+                    if known:
+                        continue
+                    if known is False:
+                        break
+                elif isinstance(item, Atom) and item.kind in _OPPOSITE:
+                    if (item.kind, item.value) in names:
+                        continue
+                    if (_OPPOSITE[item.kind], item.value) in names:
+                        break
+                left.append(item)
+            else:
+                if not left:
+                    return None
+                kept[left[0] if len(left) == 1 and isinstance(left[0], int) else id(branch)] = tuple(left)
+        return tuple(kept.values())
+
+    def _known(self, sid: Sid, bit: int, seen: set[Sid]) -> bool | None:
+        """Whether a sub-schema holds for each or for no instance of the type; None: it depends."""
+        if sid <= FALSE:
+            return sid == TRUE
+        if sid in seen:
+            return True
+        if sid ^ 1 in seen:
+            return False
+        facts = self._compiler.facts(sid)
+        if not facts.types & bit:
+            return bool(sid & 1)
+        if not facts.items(bit):
+            return not sid & 1
+        return None
+
+    # ----------------------------------------------------------------------------------------- denials
+
+    def _deny(self, bit: int, atoms: list[Atom], seen: set[Sid], denied: list[Sid]) -> list[tuple[Atom, ...]]:
+        """What must hold beside `atoms` so that none of the denied schemas does: alternatives."""
+        apart, spend = self._compiler.apart, self._compiler.spend
+        ways: list[tuple[Atom, ...]] = [()]
+        for sid in denied:
+            if apart.visibly_empty(bit, atoms, (sid ^ 1,)):
+                continue
+            branches = self._branches(bit, sid, atoms, seen)
+            if branches is None:
+                continue
+            following: dict[frozenset[Any], tuple[Atom, ...]] = {}
+            for way in ways:
+                spend(2 + len(branches))
+                together = [*atoms, *way]
+                if way and apart.visibly_empty(bit, together, (sid ^ 1,)):
+                    following[_keys(way)] = way
+                    continue
+                have = _keys(together)
+                for branch in branches:
+                    new = tuple(atom for atom in branch if _key(atom) not in have)
+                    if not new or not apart.visibly_empty(bit, together + list(new), ()):
+                        more = way + new
+                        following[_keys(more)] = more
+            ways = _absorb(following)
+            spend(len(ways))
+        return ways
+
+    def _branches(self, bit: int, sid: Sid, atoms: list[Atom], seen: set[Sid]) -> list[list[Atom]] | None:
+        """The ways in which one denied schema fails, given `atoms`; None if it fails anyway."""
+        items = self._compiler.facts(sid).items(bit)
+        choice = Or(tuple(branch for item in items for branch in negate(item)), "")
+        narrowed = self._narrow(choice, bit, seen, _presence(atoms))
+        if narrowed is None:
+            return None
+        result: list[list[Atom]] = []
+        for branch in narrowed:
+            self._run(bit, list(branch[::-1]), [], set(seen), [], [], atoms, result)
+        if bit == OBJECT:
+            result = [spelled for branch in result for spelled in spell_out_keys(branch, atoms, self._compiler)]
+        return result
+
+
+def _breadth(choice: Or) -> int:
+    return len(choice.branches)
+
+
+def _presence(atoms: list[Atom]) -> set[tuple[str, str]]:
+    return {(atom.kind, atom.value) for atom in atoms if atom.kind in _OPPOSITE}
+
+
+def _key(atom: Atom) -> tuple[str, Any]:
+    """Equal keys say the same thing."""
+    return (atom.kind, id(atom.value) if atom.kind in _BY_IDENTITY else atom.value)
+
+
+_BY_IDENTITY = frozenset(["in", "notin", "group"])
+
+
+def _keys(atoms: Iterable[Atom]) -> frozenset[Any]:
+    return frozenset(map(_key, atoms))
+
+
+def _absorb(ways: dict[frozenset[Any], tuple[Atom, ...]]) -> list[tuple[Atom, ...]]:
+    """Without the ways that ask for more than another one does."""
+    if len(ways) > _ABSORB_LIMIT:
+        return list(ways.values())
+    kept: list[tuple[frozenset[Any], tuple[Atom, ...]]] = []
+    for keys, way in sorted(ways.items(), key=lambda entry: len(entry[0])):
+        if not any(smaller <= keys for smaller, _ in kept):
+            kept.append((keys, way))
+    return [way for _, way in kept]
+
+
+_ABSORB_LIMIT = 1000
