@@ -134,7 +134,7 @@ class Masker:
             self._device_untouched = self._host_untouched.to(device)
         self._device_rows.copy_(self._host_rows, non_blocking=True)
         if device.type == "cuda":
-            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied = torch.cuda.Event()
             self._copied.record(torch.cuda.current_stream(device))
         return self._device_rows, self._device_untouched
 

@@ -1,0 +1,84 @@
+"""What users call a schema, as JSON Schema: dicts and JSON text as they are, Python types through pydantic.
+
+Types describe what may be written, so an object made from declared fields is closed: a key that the class does not know
+would be dropped or refused when the text is read back. `extra="allow"` opens it. JSON Schemas are taken at their word.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from grammars.errors import SchemaError
+
+__all__ = ["json_schema"]
+
+
+def json_schema(schema: Any) -> dict[str, Any] | bool:
+    """The JSON Schema that `guided.json(schema)` compiles.
+
+    `schema`: a dict, a bool, JSON text, or - with pydantic installed - a pydantic model, dataclass, TypedDict, Enum,
+    any annotation such as `list[int | None]`, or a function, which stands for the object of its arguments.
+
+    Errors: `SchemaError` for text that is no JSON, and for types that have no JSON form.
+
+    >>> json_schema('{"type": "integer"}')
+    {'type': 'integer'}
+    """
+    if isinstance(schema, dict | bool):
+        return schema
+    if isinstance(schema, str):
+        return _parsed(schema)
+    return _from_type(schema)
+
+
+def _parsed(text: str) -> dict[str, Any] | bool:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SchemaError("", f"the schema is not JSON: {error}", "Pass a dict, or valid JSON text.") from error
+    if not isinstance(value, dict | bool):
+        raise SchemaError("", f"a schema is an object or a boolean, not {text[:40]!r}", "Pass a JSON Schema.")
+    return value
+
+
+def _from_type(annotation: Any) -> dict[str, Any]:
+    try:
+        from pydantic import TypeAdapter
+        from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+    except ImportError as error:
+        raise SchemaError(
+            "", f"{annotation!r} is a Python type, which takes pydantic", "pip install pydantic, or pass a dict."
+        ) from error
+    try:
+        return TypeAdapter(annotation).json_schema(schema_generator=_closed_generator())
+    except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError) as error:
+        first = str(error).splitlines()[0]
+        raise SchemaError(
+            "", f"{annotation!r} has no JSON Schema: {first}", "Use types that JSON can write, or pass a dict."
+        ) from error
+
+
+def _closed_generator() -> Any:
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Closed(GenerateJsonSchema):
+        """Objects with declared fields take no others, unless their class says so."""
+
+        def model_schema(self, schema: Any) -> Any:
+            made = super().model_schema(schema)
+            return made if schema.get("root_model") else _close(made)
+
+        def dataclass_schema(self, schema: Any) -> Any:
+            return _close(super().dataclass_schema(schema))
+
+        def typed_dict_schema(self, schema: Any) -> Any:
+            return _close(super().typed_dict_schema(schema))
+
+    return Closed
+
+
+def _close(made: dict[str, Any]) -> dict[str, Any]:
+    if made.get("type") == "object":
+        made.setdefault("additionalProperties", False)
+    return made
