@@ -182,7 +182,8 @@ class Matcher:
         """Take text as if it were one token. False: it is not allowed, and nothing has changed."""
         if self._ended:
             return False
-        state = self._drive(accept_bytes, np.frombuffer(data, np.uint8).copy())
+        buffer = np.frombuffer(data or b"\0", np.uint8)
+        state = self._drive(accept_bytes, address(buffer), len(data))
         if state < 0:
             return False
         self._states.append(state)
@@ -244,7 +245,7 @@ class Matcher:
         probe = np.empty(1, np.uint8)
         for byte in range(256):
             probe[0] = byte
-            if self._drive(accept_bytes, probe) >= 0:
+            if self._drive(accept_bytes, address(probe), 1) >= 0:
                 rollback(self._address, self._states[-1], 0)
                 found.append(byte)
         return bytes(found)

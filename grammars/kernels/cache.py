@@ -11,10 +11,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import njit, types
 
 _FOLDER = Path(__file__).parent
 _STAMP = tuple(sorted((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in _FOLDER.glob("*.py")))
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """For functions that only kernels call: compiled once, for int64 and the arrays named in `layout`.
+
+    Numba would compile a function anew for every literal argument that it meets (four times the work here), so the
+    literals are widened before a call is resolved. Loads of int32 come as int64 (`_i4`) for the same reason.
+    """
+    dispatcher = njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    resolve = dispatcher.get_call_template
+
+    def widened(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        return resolve(tuple(map(types.unliteral, args)), {k: types.unliteral(v) for k, v in kws.items()})
+
+    dispatcher.get_call_template = widened
+    return dispatcher
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -7,77 +7,77 @@ terminals count bytes (a byte is at most one token), frames carry the sum of wha
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from grammars.kernels.frames import _i32
+from grammars.kernels.cache import inner
+from grammars.kernels.frames import _i4, _i32
 from grammars.kernels.layout import *
 
 FAR = 1 << 40
 
 
-@njit
+@inner
 def _property_cost(ctx, mat, f, i, suffix):
     """From `suffix` tokens before the end of declared key i (its closing quote included) to the end of the document."""
     ospec = _i32(ctx, OSPEC)
     o = mat[f + F_SPEC]
-    n = ospec[o + O_N]
-    cost = suffix + 1 + ospec[o + O_HEAD + P_VCOST * n + i] + mat[f + F_COST]
-    if ospec[o + O_HEAD + P_REQ * n + i]:
-        cost -= ospec[o + O_HEAD + P_COST * n + i]
-    elif ospec[o + O_MIN] > mat[f + F_COUNT] + mat[f + F_A]:
-        cost -= ospec[o + O_FILLCOST]
+    n = _i4(ospec, o + O_N)
+    cost = suffix + 1 + _i4(ospec, o + O_HEAD + P_VCOST * n + i) + mat[f + F_COST]
+    if _i4(ospec, o + O_HEAD + P_REQ * n + i):
+        cost -= _i4(ospec, o + O_HEAD + P_COST * n + i)
+    elif _i4(ospec, o + O_MIN) > mat[f + F_COUNT] + mat[f + F_A]:
+        cost -= _i4(ospec, o + O_FILLCOST)
     return cost
 
 
-@njit
+@inner
 def _extra_cost(ctx, mat, f, q):
     """From inside an undeclared key, terminal state q, to the end of the document."""
     ospec, dist = _i32(ctx, OSPEC), _i32(ctx, DIST)
     o = mat[f + F_SPEC]
-    cost = min(dist[2 * q], dist[2 * q + 1]) + ospec[o + O_EXTRACOST] + mat[f + F_COST]
-    if ospec[o + O_MIN] > mat[f + F_COUNT] + mat[f + F_A]:
-        cost -= ospec[o + O_FILLCOST]
+    cost = min(_i4(dist, 2 * q), _i4(dist, 2 * q + 1)) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
+    if _i4(ospec, o + O_MIN) > mat[f + F_COUNT] + mat[f + F_A]:
+        cost -= _i4(ospec, o + O_FILLCOST)
     return cost
 
 
-@njit
+@inner
 def _key_cost(ctx, mat, f, low, high, at):
     """Cheapest way on through an available property of [low, high), `at` symbols into its name."""
     ospec, ksuf = _i32(ctx, OSPEC), _i32(ctx, KSUF)
     o = mat[f + F_SPEC]
-    n = ospec[o + O_N]
+    n = _i4(ospec, o + O_N)
     best = np.int64(FAR)
     for i in range(low, high):
         if (mat[f + F_BITS + (i >> 6)] >> (i & 63)) & 1:
-            best = min(best, _property_cost(ctx, mat, f, i, ksuf[ospec[o + O_HEAD + P_SUFFIX * n + i] + at]))
+            best = min(best, _property_cost(ctx, mat, f, i, _i4(ksuf, _i4(ospec, o + O_HEAD + P_SUFFIX * n + i) + at)))
     return best
 
 
-@njit
+@inner
 def _continuation(ctx, mat, n, f):
     """From control node n under frame f to the end of the document."""
     node = _i32(ctx, NODE)
-    op = node[4 * n]
+    op = _i4(node, 4 * n)
     if op == OP_POP:
         return mat[mat[f + F_PARENT] + F_COST]
     if op == OP_KEY:
         ospec = _i32(ctx, OSPEC)
-        best = _key_cost(ctx, mat, f, 0, ospec[mat[f + F_SPEC] + O_N], 0)
+        best = _key_cost(ctx, mat, f, 0, _i4(ospec, mat[f + F_SPEC] + O_N), 0)
         if mat[f + F_FLAGS] & OPEN:
-            best = min(best, _extra_cost(ctx, mat, f, ospec[mat[f + F_SPEC] + O_Q]))
+            best = min(best, _extra_cost(ctx, mat, f, _i4(ospec, mat[f + F_SPEC] + O_Q)))
         return best
     if op == OP_ITEM:
         aspec = _i32(ctx, ASPEC)
         a = mat[f + F_SPEC]
-        if mat[f + F_COUNT] < aspec[a + A_MIN]:
+        if mat[f + F_COUNT] < _i4(aspec, a + A_MIN):
             return mat[f + F_COST]
-        if mat[f + F_COUNT] < aspec[a + A_PREFIX]:
-            return mat[f + F_COST] + aspec[a + A_HEAD + aspec[a + A_PREFIX] + mat[f + F_COUNT]] + 1
-        return mat[f + F_COST] + aspec[a + A_COST] + 1
-    return _i32(ctx, NCOST)[n] + mat[f + F_COST]
+        if mat[f + F_COUNT] < _i4(aspec, a + A_PREFIX):
+            return mat[f + F_COST] + _i4(aspec, a + A_HEAD + _i4(aspec, a + A_PREFIX) + mat[f + F_COUNT]) + 1
+        return mat[f + F_COST] + _i4(aspec, a + A_COST) + 1
+    return _i4(_i32(ctx, NCOST), n) + mat[f + F_COST]
 
 
-@njit
+@inner
 def _partial(phase):
     """Bytes still due in a partly written character."""
     if phase == 0:
@@ -91,7 +91,7 @@ def _partial(phase):
     return 6 - phase
 
 
-@njit
+@inner
 def _distance(ctx, mat, scr, base, count):
     """Tokens that the shortest completion of the set at `base` needs at most; 0 where the document may end."""
     if mat[M_ACC]:
@@ -102,47 +102,47 @@ def _distance(ctx, mat, scr, base, count):
     for _ in range(count):
         q, n, f = scr[at], scr[at + 1], scr[at + 2]
         if q < 0:
-            best = min(best, _i32(ctx, STCOST)[-q - 1] + mat[f + F_COST])
-        elif node[4 * n] == OP_TERM:
+            best = min(best, _i4(_i32(ctx, STCOST), -q - 1) + mat[f + F_COST])
+        elif _i4(node, 4 * n) == OP_TERM:
             due = np.int64(0)
-            k = node[4 * n + 3]
+            k = _i4(node, 4 * n + 3)
             if k >= 0:
                 bounds = _i32(ctx, BOUNDS)
-                due = max(0, bounds[k] - scr[at + 3])
-                if due > 0 and not info[q] & BOUNDARY:
+                due = max(0, _i4(bounds, k) - scr[at + 3])
+                if due > 0 and not _i4(info, q) & BOUNDARY:
                     due -= 1
-                due *= bounds[k + 2]
+                due *= _i4(bounds, k + 2)
             for label in range(2):
-                own = dist[2 * q + label]
+                own = _i4(dist, 2 * q + label)
                 if own < (1 << 29):
-                    best = min(best, own + due + _continuation(ctx, mat, node[4 * n + 2] + label, f))
+                    best = min(best, own + due + _continuation(ctx, mat, _i4(node, 4 * n + 2) + label, f))
         else:
             v = (scr[at + 3] & 0xFFFFFFFF) - 1
             phase = (scr[at + 3] >> 32) & 15
             partial = _partial(phase)
-            if node[4 * n] == OP_KEY:
+            if _i4(node, 4 * n) == OP_KEY:
                 if v >= 0:
-                    depth = (st[6 * v + 5] >> 1) + (1 if phase > 0 else 0)
-                    if phase == 0 or st[6 * v + 1] == 1:
-                        best = min(best, partial + _key_cost(ctx, mat, f, st[6 * v + 3], st[6 * v + 4], depth))
-                    elif st[6 * v + 1] > 0:
+                    depth = (_i4(st, 6 * v + 5) >> 1) + (1 if phase > 0 else 0)
+                    if phase == 0 or _i4(st, 6 * v + 1) == 1:
+                        best = min(best, partial + _key_cost(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth))
+                    elif _i4(st, 6 * v + 1) > 0:
                         # which of several keys the partial character belongs to is open: bound by the dearest
-                        best = min(best, partial + 2 + _dearest(ctx, mat, f, st[6 * v + 3], st[6 * v + 4], depth))
+                        best = min(best, partial + 2 + _dearest(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth))
                 if mat[f + F_FLAGS] & OPEN:
                     best = min(best, _extra_cost(ctx, mat, f, q))
             elif v >= 0:
-                best = min(best, _i32(ctx, STCOST)[v] + partial + (8 if phase > 0 else 0) + mat[f + F_COST])
+                best = min(best, _i4(_i32(ctx, STCOST), v) + partial + (8 if phase > 0 else 0) + mat[f + F_COST])
         at += CFG
     return best
 
 
-@njit
+@inner
 def _dearest(ctx, mat, f, low, high, at):
     ospec, ksuf = _i32(ctx, OSPEC), _i32(ctx, KSUF)
     o = mat[f + F_SPEC]
-    n = ospec[o + O_N]
+    n = _i4(ospec, o + O_N)
     worst = np.int64(0)
     for i in range(low, high):
         if (mat[f + F_BITS + (i >> 6)] >> (i & 63)) & 1:
-            worst = max(worst, _property_cost(ctx, mat, f, i, ksuf[ospec[o + O_HEAD + P_SUFFIX * n + i] + at]))
+            worst = max(worst, _property_cost(ctx, mat, f, i, _i4(ksuf, _i4(ospec, o + O_HEAD + P_SUFFIX * n + i) + at)))
     return worst

@@ -6,9 +6,10 @@ frame counts items. A change makes a new record; the parent link stays. `layout`
 
 from __future__ import annotations
 
-from numba import carray, njit, types
+from numba import carray, types
 from numba.extending import intrinsic
 
+from grammars.kernels.cache import inner
 from grammars.kernels.layout import *
 
 
@@ -29,34 +30,52 @@ def _pointer64(typingctx, address):  # type: ignore[no-untyped-def]
 
 
 @intrinsic  # type: ignore[misc]
-def _pointer8(typingctx, address):  # type: ignore[no-untyped-def]
+def _i4(typingctx, base, index):  # type: ignore[no-untyped-def]
+    """int32 at base + 4 * index, as int64."""
+
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+        i32 = context.get_value_type(types.int32)
+        pointer = builder.gep(builder.inttoptr(args[0], i32.as_pointer()), [args[1]])
+        return builder.sext(builder.load(pointer), context.get_value_type(types.int64))
 
-    return types.CPointer(types.uint8)(types.int64), codegen
+    return types.int64(types.int64, types.int64), codegen
 
 
-@njit
+@intrinsic  # type: ignore[misc]
+def _u1(typingctx, base, index):  # type: ignore[no-untyped-def]
+    """uint8 at base + index, as int64."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        i8 = context.get_value_type(types.uint8)
+        pointer = builder.gep(builder.inttoptr(args[0], i8.as_pointer()), [args[1]])
+        return builder.zext(builder.load(pointer), context.get_value_type(types.int64))
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@inner
 def _context(address):
     return carray(_pointer64(address), (128,))
 
 
-@njit
+@inner
 def _i32(ctx, slot):
-    return carray(_pointer32(ctx[slot]), (ctx[slot + 64],))
+    """Address of an int32 array, for `_i4`."""
+    return ctx[slot]
 
 
-@njit
+@inner
+def _u8(ctx, slot):
+    """Address of a uint8 array, for `_u1`."""
+    return ctx[slot]
+
+
+@inner
 def _i64(ctx, slot):
     return carray(_pointer64(ctx[slot]), (ctx[slot + 64],))
 
 
-@njit
-def _u8(ctx, slot):
-    return carray(_pointer8(ctx[slot]), (ctx[slot + 64],))
-
-
-@njit
+@inner
 def _mix(h, value):
     """One round of a 64-bit multiplicative hash with a final xor-shift."""
     h = (h ^ value) * -7046029254386353131
@@ -66,7 +85,7 @@ def _mix(h, value):
 # ---------------------------------------------------------------------------------------------------------------- frames
 
 
-@njit
+@inner
 def _alloc(mat, words):
     """Offset of `words` fresh words; on overflow the status says so and the caller's loop ends soon."""
     top = mat[M_TOP]
@@ -77,7 +96,7 @@ def _alloc(mat, words):
     return top
 
 
-@njit
+@inner
 def _note(mat, f, closely):
     """Remember that the walk looked at frame f: 1 its flags, 2 all of it. Frames made on the walk do not count."""
     if f < mat[M_MARK]:
@@ -86,7 +105,7 @@ def _note(mat, f, closely):
             mat[M_LOOK] = look
 
 
-@njit
+@inner
 def _refresh_object(ctx, mat, f):
     """Flags, available keys and hashes of an object frame whose count, cursor and seen keys are set.
 
@@ -95,10 +114,10 @@ def _refresh_object(ctx, mat, f):
     """
     ospec = _i32(ctx, OSPEC)
     o = mat[f + F_SPEC]
-    n = ospec[o + O_N]
-    words = ospec[o + O_WORDS]
-    flags = ospec[o + O_FLAGS]
-    low, high = ospec[o + O_MIN], ospec[o + O_MAX]
+    n = _i4(ospec, o + O_N)
+    words = _i4(ospec, o + O_WORDS)
+    flags = _i4(ospec, o + O_FLAGS)
+    low, high = _i4(ospec, o + O_MIN), _i4(ospec, o + O_MAX)
     count, missing = mat[f + F_COUNT], mat[f + F_A]
     table = o + O_HEAD
     tight = high >= 0 and count + missing >= high
@@ -111,7 +130,7 @@ def _refresh_object(ctx, mat, f):
             bits = mat[f + F_BITS + w]
             if tight and bits != 0:
                 for i in range(64 * w, min(n, 64 * w + 64)):
-                    if ospec[table + P_REQ * n + i] == 0:
+                    if _i4(ospec, table + P_REQ * n + i) == 0:
                         bits &= ~(1 << (i - 64 * w))
                 mat[f + F_BITS + w] = bits
             some = some or bits != 0
@@ -120,14 +139,14 @@ def _refresh_object(ctx, mat, f):
             mat[f + F_BITS + w] = 0
         first = mat[f + F_B] + 1
         if first < n and not (tight and missing == 0):
-            limit = ospec[table + P_LIMIT * n + first]
+            limit = _i4(ospec, table + P_LIMIT * n + first)
             last = min(limit, n - 1)
             for position in range(first, last + 1):
-                if ospec[table + P_USABLE * n + position] == 0 or (tight and position != limit):
+                if _i4(ospec, table + P_USABLE * n + position) == 0 or (tight and position != limit):
                     continue
-                if not flags & OF_OPEN and count + 1 + ospec[table + P_AFTER * n + position] < low:
+                if not flags & OF_OPEN and count + 1 + _i4(ospec, table + P_AFTER * n + position) < low:
                     continue
-                i = ospec[table + P_PERM * n + position]
+                i = _i4(ospec, table + P_PERM * n + position)
                 mat[f + F_BITS + (i >> 6)] |= 1 << (i & 63)
                 some = True
     if flags & OF_OPEN and not tight and (flags & OF_ANY or missing == 0):
@@ -148,69 +167,69 @@ def _refresh_object(ctx, mat, f):
         h = _mix(h, mat[mat[f + F_X] + 2])
     mat[f + F_H2] = h
     due = max(0, low - count - missing)
-    mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + mat[f + F_MISS] + due * ospec[o + O_FILLCOST]
+    mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + mat[f + F_MISS] + due * _i4(ospec, o + O_FILLCOST)
 
 
-@njit
+@inner
 def _new_object(ctx, mat, o, parent):
     ospec = _i32(ctx, OSPEC)
-    words = ospec[o + O_WORDS]
-    n = ospec[o + O_N]
+    words = _i4(ospec, o + O_WORDS)
+    n = _i4(ospec, o + O_N)
     f = _alloc(mat, F_BITS + words)
     mat[f + F_KIND] = K_OBJ
     mat[f + F_SPEC] = o
     mat[f + F_PARENT] = parent
     mat[f + F_LEVEL] = mat[parent + F_LEVEL] + 1
     mat[f + F_COUNT] = 0
-    mat[f + F_A] = ospec[o + O_REQ]
+    mat[f + F_A] = _i4(ospec, o + O_REQ)
     mat[f + F_B] = -1
     mat[f + F_X] = 0
     table = o + O_HEAD
     cost = 0
     for i in range(n):
-        if ospec[table + P_REQ * n + i]:
-            cost += ospec[table + P_COST * n + i]
+        if _i4(ospec, table + P_REQ * n + i):
+            cost += _i4(ospec, table + P_COST * n + i)
     mat[f + F_MISS] = cost
     for w in range(words):
         mat[f + F_BITS + w] = 0
-    if ospec[o + O_FLAGS] & OF_ANY:
+    if _i4(ospec, o + O_FLAGS) & OF_ANY:
         for i in range(n):
-            if ospec[table + P_USABLE * n + ospec[table + P_POS * n + i]]:
+            if _i4(ospec, table + P_USABLE * n + _i4(ospec, table + P_POS * n + i)):
                 mat[f + F_BITS + (i >> 6)] |= 1 << (i & 63)
     _refresh_object(ctx, mat, f)
     return f
 
 
-@njit
+@inner
 def _copy_frame(ctx, mat, f):
     words = F_BITS
     if mat[f + F_KIND] == K_OBJ:
-        words += _i32(ctx, OSPEC)[mat[f + F_SPEC] + O_WORDS]
+        words += _i4(_i32(ctx, OSPEC), mat[f + F_SPEC] + O_WORDS)
     g = _alloc(mat, words)
     for i in range(words):
         mat[g + i] = mat[f + i]
     return g
 
 
-@njit
+@inner
 def _with_property(ctx, mat, f, i):
     """The object frame after declared property i (name order) was written."""
     ospec = _i32(ctx, OSPEC)
     o = mat[f + F_SPEC]
-    n = ospec[o + O_N]
+    n = _i4(ospec, o + O_N)
     g = _copy_frame(ctx, mat, f)
     mat[g + F_COUNT] += 1
     mat[g + F_BITS + (i >> 6)] &= ~(1 << (i & 63))
     table = o + O_HEAD
-    if ospec[table + P_REQ * n + i]:
+    if _i4(ospec, table + P_REQ * n + i):
         mat[g + F_A] -= 1
-        mat[g + F_MISS] -= ospec[table + P_COST * n + i]
-    mat[g + F_B] = ospec[table + P_POS * n + i] if not ospec[o + O_FLAGS] & OF_ANY else -1
+        mat[g + F_MISS] -= _i4(ospec, table + P_COST * n + i)
+    mat[g + F_B] = _i4(ospec, table + P_POS * n + i) if not _i4(ospec, o + O_FLAGS) & OF_ANY else -1
     _refresh_object(ctx, mat, g)
     return g
 
 
-@njit
+@inner
 def _with_extra(ctx, mat, f, key):
     """The object frame after an undeclared key (its hash) was written; -1 if that key was written before."""
     x = mat[f + F_X]
@@ -232,19 +251,19 @@ def _with_extra(ctx, mat, f, key):
     mat[x + 2] = _mix(mat[mat[f + F_X] + 2] if mat[f + F_X] != 0 else 0, key)
     mat[g + F_X] = x
     mat[g + F_COUNT] += 1
-    if not ospec[o + O_FLAGS] & OF_ANY:
-        mat[g + F_B] = ospec[o + O_N] - 1
+    if not _i4(ospec, o + O_FLAGS) & OF_ANY:
+        mat[g + F_B] = _i4(ospec, o + O_N) - 1
     _refresh_object(ctx, mat, g)
     return g
 
 
-@njit
+@inner
 def _refresh_array(ctx, mat, f):
     """Flags, next item node and hashes of an array frame whose count is set. Counts that no longer matter saturate."""
     aspec = _i32(ctx, ASPEC)
     a = mat[f + F_SPEC]
-    prefix, items = aspec[a + A_PREFIX], aspec[a + A_ITEMS]
-    low, high = aspec[a + A_MIN], aspec[a + A_MAX]
+    prefix, items = _i4(aspec, a + A_PREFIX), _i4(aspec, a + A_ITEMS)
+    low, high = _i4(aspec, a + A_MIN), _i4(aspec, a + A_MAX)
     settled = max(low, prefix)
     count = mat[f + F_COUNT]
     if high < 0 and count > settled:
@@ -255,7 +274,7 @@ def _refresh_array(ctx, mat, f):
         result |= CLOSE
     following = items
     if count < prefix:
-        following = aspec[a + A_HEAD + count]
+        following = _i4(aspec, a + A_HEAD + count)
     if following >= 0 and (high < 0 or count < high):
         result |= ADD
     mat[f + F_FLAGS] = result
@@ -270,13 +289,13 @@ def _refresh_array(ctx, mat, f):
     cost = mat[mat[f + F_PARENT] + F_COST] + 1
     if count < low:
         for i in range(count, min(low, prefix)):
-            cost += aspec[a + A_HEAD + prefix + i] + 1
+            cost += _i4(aspec, a + A_HEAD + prefix + i) + 1
         if low > max(prefix, count):
-            cost += (low - max(prefix, count)) * (aspec[a + A_COST] + 1)
+            cost += (low - max(prefix, count)) * (_i4(aspec, a + A_COST) + 1)
     mat[f + F_COST] = cost
 
 
-@njit
+@inner
 def _new_array(ctx, mat, a, parent):
     f = _alloc(mat, F_BITS)
     mat[f + F_KIND] = K_ARR

@@ -9,40 +9,40 @@ Cost of a walk: one `_step` a visited node, 10 to 30 ns; a remembered mask is on
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, njit
+from numba import carray
 
-from grammars.kernels.cache import kernel
+from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import _distance
-from grammars.kernels.frames import _alloc, _context, _i32, _i64, _mix, _note, _pointer32, _u8, _with_extra, _with_property
+from grammars.kernels.frames import _alloc, _context, _i4, _i32, _i64, _mix, _note, _pointer32, _u1, _u8, _with_extra, _with_property
 from grammars.kernels.layout import *
 from grammars.kernels.step import _child, _close, _decode, _step
 
 
-@njit
+@inner
 def _allow(row, token, dup):
     while token >= 0:
         row[token >> 5] |= np.int32(1) << np.int32(token & 31)
-        token = dup[token]
+        token = _i4(dup, token)
 
 
-@njit
+@inner
 def _forbid_subtree(row, node, end, ttok, dup):
     """Clear every token spelled by trie node `node` or below it."""
     for i in range(node, end):
-        token = ttok[i]
+        token = _i4(ttok, i)
         while token >= 0:
             row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
-            token = dup[token]
+            token = _i4(dup, token)
 
 
-@njit
+@inner
 def _unite(row, address, words):
     other = carray(_pointer32(address), (words,))
     for w in range(words):
         row[w] |= other[w]
 
 
-@njit
+@inner
 def _walk(ctx, mat, scr, start, base, count, row, budget):
     """Allow every token below trie node `start` that the set at `base` (the state at `start`) can spell.
 
@@ -51,7 +51,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget):
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
     depth = 0
     at = LEVELS
-    scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = base, count, tend[start], mat[M_TOP]
+    scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = base, count, _i4(tend, start), mat[M_TOP]
     i = start + 1
     while True:
         if i >= scr[at + 2]:
@@ -67,38 +67,38 @@ def _walk(ctx, mat, scr, start, base, count, row, budget):
             # one literal trie with one way on: go straight to that child
             s = -scr[base] - 1
             st = _i32(ctx, ST)
-            if st[6 * s + 1] == 1:
-                symbol = _i32(ctx, EDGE)[2 * st[6 * s]]
+            if _i4(st, 6 * s + 1) == 1:
+                symbol = _i4(_i32(ctx, EDGE), 2 * _i4(st, 6 * s))
                 if start == 0 and depth == 0:
-                    child = _i32(ctx, ROOTC)[symbol]
+                    child = _i4(_i32(ctx, ROOTC), symbol)
                     if child < i:
                         return
                     i = child
                 else:
                     stop = scr[at + 2]
-                    while i < stop and tbyte[i] < symbol:
-                        i = tend[i]
-                    if i >= stop or tbyte[i] != symbol:
+                    while i < stop and _u1(tbyte, i) < symbol:
+                        i = _i4(tend, i)
+                    if i >= stop or _u1(tbyte, i) != symbol:
                         i = stop
                         continue
         out = base + count * CFG
-        made = _step(ctx, mat, scr, base, count, np.int64(tbyte[i]), out, False)
+        made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
         if mat[M_STATUS] != OK:
             return
         if made > 0 or mat[M_ACC]:
-            token = ttok[i]
+            token = _i4(ttok, i)
             if token >= 0 and (budget < 0 or _distance(ctx, mat, scr, out, made) <= budget):
                 _allow(row, token, dup)
-            if tend[i] > i + 1 and made > 0:
+            if _i4(tend, i) > i + 1 and made > 0:
                 depth += 1
                 at += 4
-                scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = out, made, tend[i], mat[M_TOP]
+                scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = out, made, _i4(tend, i), mat[M_TOP]
                 i += 1
                 continue
-        i = tend[i]
+        i = _i4(tend, i)
 
 
-@njit
+@inner
 def _advance_word(ctx, c, b):
     """Trie position and phase after byte b of a key, whatever may be written: new c, or -1 off the trie."""
     v = (c & 0xFFFFFFFF) - 1
@@ -115,7 +115,7 @@ def _advance_word(ctx, c, b):
     return (v + 1) | (phase << 32) | (value << 36)
 
 
-@njit
+@inner
 def _declared_keys(ctx, mat, scr, at, base, row, budget):
     """Put right the tokens that close a declared key, in a row that took every key for undeclared.
 
@@ -129,7 +129,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
     decided = 0
     depth = 0
     level = LEVELS + 2 * (ctx[S_LONGEST] + 2)  # the lower half of the levels belongs to _walk
-    scr[level], scr[level + 1] = scr[at + 3], tend[0]
+    scr[level], scr[level + 1] = scr[at + 3], _i4(tend, 0)
     i = 1
     while True:
         if i >= scr[level + 2 * depth + 1]:
@@ -139,13 +139,13 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
             continue
         c = scr[level + 2 * depth]
         v = (c & 0xFFFFFFFF) - 1
-        b = np.int64(tbyte[i])
-        if b == 34 and (c >> 32 == 0 if ctx[S_ANY] else st[6 * v + 5] & 1 != 0):
-            word = st[6 * v + 2]
+        b = _u1(tbyte, i)
+        if b == 34 and (c >> 32 == 0 if ctx[S_ANY] else _i4(st, 6 * v + 5) & 1 != 0):
+            word = _i4(st, 6 * v + 2)
             if word >= 0:
                 if decided >= CORRECTED:
                     return -1
-                _forbid_subtree(row, i, tend[i], ttok, dup)
+                _forbid_subtree(row, i, _i4(tend, i), ttok, dup)
                 scr[WORK + decided] = i
                 decided += 1
                 if (mat[f + F_BITS + (word >> 6)] >> (word & 63)) & 1:
@@ -153,38 +153,38 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
                     o = mat[f + F_SPEC]
                     g = _with_property(ctx, mat, f, word)
                     mat[M_ACC] = 0
-                    made = _close(ctx, mat, scr, ospec[o + O_HEAD + P_VALUE * ospec[o + O_N] + word], g, base, 0)
+                    made = _close(ctx, mat, scr, _i4(ospec, o + O_HEAD + P_VALUE * _i4(ospec, o + O_N) + word), g, base, 0)
                     if mat[M_STATUS] != OK:
                         return decided
-                    if ttok[i] >= 0 and (budget < 0 or _distance(ctx, mat, scr, base, made) <= budget):
-                        _allow(row, ttok[i], dup)
-                    if tend[i] > i + 1:
+                    if _i4(ttok, i) >= 0 and (budget < 0 or _distance(ctx, mat, scr, base, made) <= budget):
+                        _allow(row, _i4(ttok, i), dup)
+                    if _i4(tend, i) > i + 1:
                         _walk(ctx, mat, scr, i, base, made, row, budget)
                         if mat[M_STATUS] != OK:
                             return decided
                     mat[M_TOP] = top
-            i = tend[i]
+            i = _i4(tend, i)
             continue
         c = _advance_word(ctx, c, b)
-        if c >= 0 and tend[i] > i + 1:
+        if c >= 0 and _i4(tend, i) > i + 1:
             depth += 1
-            scr[level + 2 * depth], scr[level + 2 * depth + 1] = c, tend[i]
+            scr[level + 2 * depth], scr[level + 2 * depth + 1] = c, _i4(tend, i)
             i += 1
         else:
-            i = tend[i]
+            i = _i4(tend, i)
 
 
-@njit
+@inner
 def _path_hash(ctx, scr, x, c, h):
     """Hash of the key when trie node x, its closing quote, is reached from a key with decoding state c and hash h."""
     tbyte, tpar = _u8(ctx, TBYTE), _i32(ctx, TPAR)
     path = LEVELS + 4 * (ctx[S_LONGEST] + 2)
     length = 0
-    y = tpar[x]
+    y = _i4(tpar, x)
     while y > 0:
-        scr[path + length] = tbyte[y]
+        scr[path + length] = _u1(tbyte, y)
         length += 1
-        y = tpar[y]
+        y = _i4(tpar, y)
     phase, value = (c >> 32) & 15, c >> 36
     while length > 0:
         length -= 1
@@ -198,20 +198,20 @@ def _path_hash(ctx, scr, x, c, h):
     return h
 
 
-@njit
+@inner
 def _repeated_keys(ctx, mat, scr, at, first, items, row, decided):
     """Strike out the tokens that close an undeclared key which this object already has. Returns the decided nodes."""
     tend, ttok, dup, front = _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP), _i32(ctx, FRONT)
     mat[M_VOLATILE] = 1
     for k in range(first, first + items):
-        x = front[2 * k]
+        x = _i4(front, 2 * k)
         h = _path_hash(ctx, scr, x, scr[at + 3], scr[at + 4])
         extra = mat[scr[at + 2] + F_X]
         while extra != 0:
             if mat[extra] == h:
                 if decided >= CORRECTED:
                     return -1
-                _forbid_subtree(row, x, tend[x], ttok, dup)
+                _forbid_subtree(row, x, _i4(tend, x), ttok, dup)
                 scr[WORK + decided] = x
                 decided += 1
                 break
@@ -219,7 +219,7 @@ def _repeated_keys(ctx, mat, scr, at, first, items, row, decided):
     return decided
 
 
-@njit
+@inner
 def _tier1(ctx, q, low, high):
     """Entry of terminal state q with low..high characters to come, or -1."""
     longest = ctx[S_LONGEST]
@@ -237,7 +237,7 @@ def _tier1(ctx, q, low, high):
     return -1
 
 
-@njit
+@inner
 def _memo_key(ctx, mat, configurations, count, acc, level, look):
     """Hash of a state as seen by a walk that looks at `look`: 2*depth+1 flags, 2*depth+2 all of a frame."""
     node = _i32(ctx, NODE)
@@ -247,11 +247,11 @@ def _memo_key(ctx, mat, configurations, count, acc, level, look):
         q, n, f, c = mat[at], mat[at + 1], mat[at + 2], mat[at + 3]
         h = _mix(_mix(h, q), n)
         if q >= 0:
-            k = node[4 * n + 3] if node[4 * n] == OP_TERM else -1
+            k = _i4(node, 4 * n + 3) if _i4(node, 4 * n) == OP_TERM else -1
             if k >= 0:
                 bounds = _i32(ctx, BOUNDS)
                 longest = ctx[S_LONGEST]
-                low, high = bounds[k] - c, bounds[k + 1]
+                low, high = _i4(bounds, k) - c, _i4(bounds, k + 1)
                 if high >= 0:
                     high -= c
                     if high > longest:
@@ -275,17 +275,17 @@ def _memo_key(ctx, mat, configurations, count, acc, level, look):
     return h if h != 0 else 1
 
 
-@njit
+@inner
 def _heavy(ctx, mat, scr, at, base, row, budget):
     """One configuration in a dense terminal: its tier-1 row and the walk from the frontier. NEED_T1: build it first."""
     node = _i32(ctx, NODE)
     q, n, f = scr[at], scr[at + 1], scr[at + 2]
-    is_key = node[4 * n] == OP_KEY
+    is_key = _i4(node, 4 * n) == OP_KEY
     low, high = np.int64(0), np.int64(-1)
-    if not is_key and node[4 * n + 3] >= 0:
+    if not is_key and _i4(node, 4 * n + 3) >= 0:
         bounds = _i32(ctx, BOUNDS)
-        k = node[4 * n + 3]
-        low, high = np.int64(bounds[k]) - scr[at + 3], np.int64(bounds[k + 1])
+        k = _i4(node, 4 * n + 3)
+        low, high = np.int64(_i4(bounds, k)) - scr[at + 3], np.int64(_i4(bounds, k + 1))
         if high >= 0:
             high -= scr[at + 3]
     e = _tier1(ctx, q, low, high)
@@ -317,7 +317,7 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
             # a token closes this key and writes it again: once more, with the hash of each key
             exact = True
             k = first
-        x, label = front[2 * k], np.int64(front[2 * k + 1])
+        x, label = _i4(front, 2 * k), np.int64(_i4(front, 2 * k + 1))
         k += 1
         skip = False
         for j in range(decided):
@@ -334,9 +334,9 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
                 g = _with_extra(ctx, mat, f, h)
                 if g < 0:
                     continue
-                made = _close(ctx, mat, scr, ospec[ospec[mat[f + F_SPEC] + O_OTHER] + label], g, base, 0)
+                made = _close(ctx, mat, scr, _i4(ospec, _i4(ospec, mat[f + F_SPEC] + O_OTHER) + label), g, base, 0)
             else:
-                made = _close(ctx, mat, scr, node[4 * n + 2] + label, f, base, 0)
+                made = _close(ctx, mat, scr, _i4(node, 4 * n + 2) + label, f, base, 0)
             if mat[M_STATUS] != OK:
                 return
         _walk(ctx, mat, scr, x, base, made, row, budget)
@@ -345,7 +345,7 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
     mat[M_TOP] = top
 
 
-@njit
+@inner
 def _probe(keys, key):
     place = _mix(0, key) & (keys.size - 1)
     while keys[place] != 0 and keys[place] != key:
@@ -353,7 +353,7 @@ def _probe(keys, key):
     return place
 
 
-@njit
+@inner
 def _remember(ctx, mat, configurations, count, acc, level, row):
     """Copy the row into the store and enter it under what computing it looked at."""
     keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
@@ -427,12 +427,12 @@ def fill(address, row, budget):
     for i in range(count):
         at = configurations + CFG * i
         q, n, f = mat[at], mat[at + 1], mat[at + 2]
-        if q >= 0 and node[4 * n] == OP_KEY:
+        if q >= 0 and _i4(node, 4 * n) == OP_KEY:
             _note(mat, f, 2)
             if budget < 0 and mat[f + F_FLAGS] & OPEN:
                 target = row
                 if not fresh:
-                    target = _i32(ctx, TMP)
+                    target = carray(_pointer32(ctx[TMP]), (words,))
                     for w in range(words):
                         target[w] = 0
                 for k in range(CFG):
@@ -446,7 +446,7 @@ def fill(address, row, budget):
     for i in range(count):
         at = configurations + CFG * i
         q, n, f = mat[at], mat[at + 1], mat[at + 2]
-        if budget < 0 and q >= 0 and (node[4 * n] == OP_TERM or (node[4 * n] == OP_KEY and mat[f + F_FLAGS] & OPEN)):
+        if budget < 0 and q >= 0 and (_i4(node, 4 * n) == OP_TERM or (_i4(node, 4 * n) == OP_KEY and mat[f + F_FLAGS] & OPEN)):
             continue
         for k in range(CFG):
             scr[base + light * CFG + k] = mat[at + k]
@@ -455,7 +455,7 @@ def fill(address, row, budget):
     if mat[M_STATUS] == OK and budget < 0:
         for i in range(count):
             at = configurations + CFG * i
-            if mat[at] >= 0 and node[4 * mat[at + 1]] == OP_TERM:
+            if mat[at] >= 0 and _i4(node, 4 * mat[at + 1]) == OP_TERM:
                 for k in range(CFG):
                     scr[free + k] = mat[at + k]
                 _heavy(ctx, mat, scr, free, free + CFG, row, budget)
@@ -468,14 +468,14 @@ def fill(address, row, budget):
         return mat[M_STATUS]
     if acc:
         eos = _i32(ctx, EOS)
-        for i in range(eos.size):
-            row[eos[i] >> 5] |= np.int32(1) << np.int32(eos[i] & 31)
+        for i in range(ctx[EOS + 64]):
+            row[_i4(eos, i) >> 5] |= np.int32(1) << np.int32(_i4(eos, i) & 31)
     if budget < 0 and not mat[M_VOLATILE]:
         _remember(ctx, mat, configurations, count, acc, level, row)
     return OK
 
 
-@njit
+@inner
 def _enter(mat, scr, base, count, acc):
     """Write the set at `base` as the matcher's state; its offset, or a status."""
     at = _alloc(mat, 2 + CFG * count)
@@ -502,20 +502,20 @@ def start(address):
     for i in range(F_BITS):
         mat[f + i] = 0
     mat[f + F_KIND] = K_ROOT
-    mat[f + F_A] = roots[16]
-    mat[f + F_H1] = _mix(K_ROOT * 77, roots[16])
+    mat[f + F_A] = _i4(roots, 16)
+    mat[f + F_H1] = _mix(K_ROOT * 77, _i4(roots, 16))
     mat[f + F_H2] = mat[f + F_H1]
     mat[M_MARK] = mat[M_TOP]
     mat[M_LEVEL] = 0
     mat[M_ACC] = 0
     base = LEVELS
-    count = _close(ctx, mat, scr, roots[17], f, base, 0)
+    count = _close(ctx, mat, scr, _i4(roots, 17), f, base, 0)
     if mat[M_STATUS] != OK:
         return mat[M_STATUS]
     return _enter(mat, scr, base, count, mat[M_ACC])
 
 
-@njit
+@inner
 def _load(mat, scr, base):
     current = mat[M_CUR]
     count = mat[current]
@@ -524,9 +524,9 @@ def _load(mat, scr, base):
     return count
 
 
-@njit
+@inner
 def _advance(ctx, mat, scr, data, first, last):
-    """Step bytes [first, last) of `data`; offset of the new state, or a status with the matcher unchanged."""
+    """Step bytes [first, last) at address `data`; offset of the new state, or a status with the matcher unchanged."""
     top = mat[M_TOP]
     mat[M_MARK] = 0
     mat[M_STATUS] = OK
@@ -539,7 +539,7 @@ def _advance(ctx, mat, scr, data, first, last):
         out = base + CFG * count if base == LEVELS else LEVELS
         if base == LEVELS and out < LEVELS + half:
             out = LEVELS + half
-        count = _step(ctx, mat, scr, base, count, np.int64(data[i]), out, False)
+        count = _step(ctx, mat, scr, base, count, _u1(data, i), out, False)
         base = out
         if mat[M_STATUS] == OK and count == 0 and not mat[M_ACC]:
             mat[M_STATUS] = DEAD
@@ -560,17 +560,17 @@ def accept(address, token):
     ctx = _context(address)
     mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
     offsets = _i32(ctx, TOKOFF)
-    if offsets[token] == offsets[token + 1]:
+    if _i4(offsets, token) == _i4(offsets, token + 1):
         return np.int64(DEAD)
-    return _advance(ctx, mat, scr, _u8(ctx, TOKBYTE), offsets[token], offsets[token + 1])
+    return _advance(ctx, mat, scr, _u8(ctx, TOKBYTE), _i4(offsets, token), _i4(offsets, token + 1))
 
 
 @kernel
-def accept_bytes(address, data):
-    """Take the bytes of `data` (uint8): as `accept`."""
+def accept_bytes(address, data, size):
+    """Take the `size` bytes at address `data`: as `accept`."""
     ctx = _context(address)
     mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
-    return _advance(ctx, mat, scr, data, 0, data.size)
+    return _advance(ctx, mat, scr, data, 0, size)
 
 
 @kernel
@@ -606,7 +606,7 @@ def forced(address, out):
         mark = mat[M_TOP]
         for b in range(256):
             top_now = mat[M_TOP]
-            made = _step(ctx, mat, scr, base, count, np.int64(b), other, False)
+            made = _step(ctx, mat, scr, base, count, b, other, False)
             if mat[M_STATUS] != OK:
                 mat[M_TOP] = top
                 return mat[M_STATUS]

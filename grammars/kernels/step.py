@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from grammars.kernels.cache import inner
 from grammars.kernels.frames import (
     _alloc,
     _copy_frame,
+    _i4,
     _i32,
     _mix,
     _new_array,
@@ -22,7 +22,7 @@ from grammars.kernels.layout import *
 # --------------------------------------------------------------------------------------------------------------- closure
 
 
-@njit
+@inner
 def _emit(mat, scr, base, count, q, n, f, c, d):
     """Add a configuration to the set at `base` unless it is there."""
     at = base
@@ -41,7 +41,7 @@ def _emit(mat, scr, base, count, q, n, f, c, d):
     return count + 1
 
 
-@njit
+@inner
 def _close(ctx, mat, scr, n, f, base, count):
     """Add the epsilon closure of node n under frame f to the set at `base`; M_ACC is set where the document may end."""
     node = _i32(ctx, NODE)
@@ -53,7 +53,7 @@ def _close(ctx, mat, scr, n, f, base, count):
         sp -= 2
         n = scr[sp]
         f = scr[sp + 1]
-        op = node[4 * n]
+        op = _i4(node, 4 * n)
         if op == OP_POP:
             f = mat[f + F_PARENT]
             op = OP_DONE
@@ -61,56 +61,56 @@ def _close(ctx, mat, scr, n, f, base, count):
             _note(mat, f, 1)
             kind = mat[f + F_KIND]
             if kind == K_OBJ:
-                n = roots[4 + (mat[f + F_FLAGS] & 3)]
+                n = _i4(roots, 4 + (mat[f + F_FLAGS] & 3))
             elif kind == K_ARR:
-                n = roots[12 + (mat[f + F_FLAGS] & 3)]
+                n = _i4(roots, 12 + (mat[f + F_FLAGS] & 3))
             else:
                 n = mat[f + F_A]
                 if kind == K_CALL:
                     f = mat[f + F_PARENT]
-            op = node[4 * n]
-        a = node[4 * n + 1]
+            op = _i4(node, 4 * n)
+        a = _i4(node, 4 * n + 1)
         if op == OP_TERM:
             count = _emit(mat, scr, base, count, a, n, f, 0, 0)
-            label = (_i32(ctx, INFO)[a] & LABEL) - 1
-            k = node[4 * n + 3]
-            if label >= 0 and (k < 0 or _i32(ctx, BOUNDS)[k] == 0):
-                scr[sp] = node[4 * n + 2] + label
+            label = (_i4(_i32(ctx, INFO), a) & LABEL) - 1
+            k = _i4(node, 4 * n + 3)
+            if label >= 0 and (k < 0 or _i4(_i32(ctx, BOUNDS), k) == 0):
+                scr[sp] = _i4(node, 4 * n + 2) + label
                 scr[sp + 1] = f
                 sp += 2
         elif op == OP_TRIE:
             count = _emit(mat, scr, base, count, -a - 1, 0, f, 0, 0)
-            following = _i32(ctx, ST)[6 * a + 2]
+            following = _i4(_i32(ctx, ST), 6 * a + 2)
             if following >= 0:
                 scr[sp] = following
                 scr[sp + 1] = f
                 sp += 2
         elif op == OP_ALT:
             alts = _i32(ctx, ALTS)
-            k = node[4 * n + 2]
+            k = _i4(node, 4 * n + 2)
             if sp + 2 * k > WORK:
                 mat[M_STATUS] = OUT_OF_FUEL
                 return count
             for i in range(k):
-                scr[sp] = alts[a + k - 1 - i]
+                scr[sp] = _i4(alts, a + k - 1 - i)
                 scr[sp + 1] = f
                 sp += 2
         elif op == OP_OBJ:
             g = _new_object(ctx, mat, a, f)
-            scr[sp] = roots[mat[g + F_FLAGS] & 3]
+            scr[sp] = _i4(roots, mat[g + F_FLAGS] & 3)
             scr[sp + 1] = g
             sp += 2
         elif op == OP_ARR:
             g = _new_array(ctx, mat, a, f)
-            scr[sp] = roots[8 + (mat[g + F_FLAGS] & 3)]
+            scr[sp] = _i4(roots, 8 + (mat[g + F_FLAGS] & 3))
             scr[sp + 1] = g
             sp += 2
         elif op == OP_KEY:
             ospec = _i32(ctx, OSPEC)
             o = mat[f + F_SPEC]
-            count = _emit(mat, scr, base, count, ospec[o + O_Q], n, f, ospec[o + O_TRIE] + 1, 0)
+            count = _emit(mat, scr, base, count, _i4(ospec, o + O_Q), n, f, _i4(ospec, o + O_TRIE) + 1, 0)
         elif op == OP_DTRIE:
-            count = _emit(mat, scr, base, count, node[4 * n + 2], n, f, a + 1, 0)
+            count = _emit(mat, scr, base, count, _i4(node, 4 * n + 2), n, f, a + 1, 0)
         elif op == OP_ITEM:
             _note(mat, f, 2)
             g = _copy_frame(ctx, mat, f)
@@ -125,10 +125,10 @@ def _close(ctx, mat, scr, n, f, base, count):
             mat[g + F_KIND] = K_CALL
             mat[g + F_PARENT] = f
             mat[g + F_LEVEL] = mat[f + F_LEVEL] + 1
-            mat[g + F_A] = node[4 * n + 2]
-            mat[g + F_H1] = _mix(K_CALL * 77, node[4 * n + 2])
+            mat[g + F_A] = _i4(node, 4 * n + 2)
+            mat[g + F_H1] = _mix(K_CALL * 77, _i4(node, 4 * n + 2))
             mat[g + F_H2] = mat[g + F_H1]
-            mat[g + F_COST] = mat[f + F_COST] + node[4 * n + 3]
+            mat[g + F_COST] = mat[f + F_COST] + _i4(node, 4 * n + 3)
             scr[sp] = a
             scr[sp + 1] = g
             sp += 2
@@ -146,31 +146,31 @@ def _close(ctx, mat, scr, n, f, base, count):
 # ----------------------------------------------------------------------------------------------------------------- steps
 
 
-@njit
+@inner
 def _child(ctx, v, symbol):
     """Target of the edge `symbol` of literal trie state v, or -1."""
     st = _i32(ctx, ST)
     edge = _i32(ctx, EDGE)
-    first = st[6 * v]
-    k = st[6 * v + 1]
+    first = _i4(st, 6 * v)
+    k = _i4(st, 6 * v + 1)
     if k <= 8:
         for i in range(first, first + k):
-            if edge[2 * i] == symbol:
-                return edge[2 * i + 1]
+            if _i4(edge, 2 * i) == symbol:
+                return _i4(edge, 2 * i + 1)
         return -1
     low, high = first, first + k
     while low < high:
         middle = (low + high) >> 1
-        if edge[2 * middle] < symbol:
+        if _i4(edge, 2 * middle) < symbol:
             low = middle + 1
         else:
             high = middle
-    if low < first + k and edge[2 * low] == symbol:
-        return edge[2 * low + 1]
+    if low < first + k and _i4(edge, 2 * low) == symbol:
+        return _i4(edge, 2 * low + 1)
     return -1
 
 
-@njit
+@inner
 def _available(mat, f, low, high):
     """Whether some property in [low, high) of the name order can still be written in object frame f."""
     for w in range(low >> 6, ((high - 1) >> 6) + 1):
@@ -183,27 +183,27 @@ def _available(mat, f, low, high):
     return False
 
 
-@njit
+@inner
 def _usable(ctx, mat, is_key, v, f):
     """Whether trie state v leads to a word that may be written now."""
     if not is_key:
         return True
     st = _i32(ctx, ST)
-    return st[6 * v + 4] > st[6 * v + 3] and _available(mat, f, st[6 * v + 3], st[6 * v + 4])
+    return _i4(st, 6 * v + 4) > _i4(st, 6 * v + 3) and _available(mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4))
 
 
-@njit
+@inner
 def _reachable(ctx, mat, is_key, v, f, low, high):
     """Whether some edge of v with a symbol in [low, high] leads to a usable word."""
     st = _i32(ctx, ST)
     edge = _i32(ctx, EDGE)
-    for i in range(st[6 * v], st[6 * v] + st[6 * v + 1]):
-        if low <= edge[2 * i] <= high and _usable(ctx, mat, is_key, edge[2 * i + 1], f):
+    for i in range(_i4(st, 6 * v), _i4(st, 6 * v) + _i4(st, 6 * v + 1)):
+        if low <= _i4(edge, 2 * i) <= high and _usable(ctx, mat, is_key, _i4(edge, 2 * i + 1), f):
             return True
     return False
 
 
-@njit
+@inner
 def _hex(b):
     if 48 <= b <= 57:
         return b - 48
@@ -214,7 +214,7 @@ def _hex(b):
     return -1
 
 
-@njit
+@inner
 def _escape(b):
     """Code point of the short escape with letter b, or -1."""
     if b == 34 or b == 92 or b == 47:
@@ -235,7 +235,7 @@ def _escape(b):
 # Phases of free spelling, kept in bits 32.. of c (digits and partial code points above them):
 # 0 between characters; 1 after a backslash; 2..5 after \u and 0..3 digits; 6 high surrogate complete; 7 its backslash;
 # 8..11 its \u and 0..3 digits; 12..14 UTF-8: 1..3 continuation bytes to come.
-@njit
+@inner
 def _decode(phase, value, b):
     """One byte of a freely spelled string: (phase, value); phase 0 means `value` is a complete code point; -1 illegal."""
     if phase == 0:
@@ -288,7 +288,7 @@ def _decode(phase, value, b):
     return 0, 0x10000 + (((value >> 16) - 0xD800) << 10) + (low - 0xDC00)
 
 
-@njit
+@inner
 def _can_complete(ctx, mat, is_key, v, f, phase, value):
     """Whether the partial character can become one that a usable word of trie state v goes on with."""
     if phase == 1 or phase == 2:
@@ -317,12 +317,12 @@ def _can_complete(ctx, mat, is_key, v, f, phase, value):
     return _reachable(ctx, mat, is_key, v, f, start + low, start + high)
 
 
-@njit
+@inner
 def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
     """One byte of a key (OP_KEY) or of a freely spelled string out of a list (OP_DTRIE)."""
     node = _i32(ctx, NODE)
     st = _i32(ctx, ST)
-    is_key = node[4 * n] == OP_KEY
+    is_key = _i4(node, 4 * n) == OP_KEY
     free = ctx[S_ANY] != 0
     v = (c & 0xFFFFFFFF) - 1
     phase = (c >> 32) & 15
@@ -335,16 +335,16 @@ def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
     if free:
         between = phase == 0
     elif v >= 0:
-        between = st[6 * v + 5] & 1 != 0
+        between = _i4(st, 6 * v + 5) & 1 != 0
     else:
-        between = (info[q] & BOUNDARY) != 0
-    following = _i32(ctx, TRANS)[q * 256 + b] if is_open else -1
+        between = (_i4(info, q) & BOUNDARY) != 0
+    following = _i4(_i32(ctx, TRANS), q * 256 + b) if is_open else -1
     if following == -2:
         ctx[OUT0] = q
         mat[M_STATUS] = NEED_ROW
         return count
     if b == 34 and between:
-        word = st[6 * v + 2] if v >= 0 else -1
+        word = _i4(st, 6 * v + 2) if v >= 0 else -1
         if word >= 0:
             if not is_key:
                 return _close(ctx, mat, scr, word, f, base, count)
@@ -352,13 +352,13 @@ def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
                 ospec = _i32(ctx, OSPEC)
                 o = mat[f + F_SPEC]
                 g = _with_property(ctx, mat, f, word)
-                return _close(ctx, mat, scr, ospec[o + O_HEAD + P_VALUE * ospec[o + O_N] + word], g, base, count)
+                return _close(ctx, mat, scr, _i4(ospec, o + O_HEAD + P_VALUE * _i4(ospec, o + O_N) + word), g, base, count)
         elif is_open and following >= 0:
             ospec = _i32(ctx, OSPEC)
             g = _with_extra(ctx, mat, f, d)
             if g >= 0:
-                other = ospec[mat[f + F_SPEC] + O_OTHER] + (info[following] & LABEL) - 1
-                return _close(ctx, mat, scr, ospec[other], g, base, count)
+                other = _i4(ospec, mat[f + F_SPEC] + O_OTHER) + (_i4(info, following) & LABEL) - 1
+                return _close(ctx, mat, scr, _i4(ospec, other), g, base, count)
         return count
     if free:
         phase, value = _decode(phase, value, b)
@@ -387,7 +387,7 @@ def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
     return _emit(mat, scr, base, count, following, n, f, (v + 1) | (phase << 32) | (value << 36), d)
 
 
-@njit
+@inner
 def _step(ctx, mat, scr, base, count, b, out, declared_only):
     """Configurations after byte b of the set at `base`, written to `out`; returns their number. Sets M_ACC."""
     trans = _i32(ctx, TRANS)
@@ -403,24 +403,24 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
             s = _child(ctx, -q - 1, b)
             if s >= 0:
                 st = _i32(ctx, ST)
-                if st[6 * s + 1] > 0:
+                if _i4(st, 6 * s + 1) > 0:
                     produced = _emit(mat, scr, out, produced, -s - 1, 0, f, 0, 0)
-                if st[6 * s + 2] >= 0:
-                    produced = _close(ctx, mat, scr, st[6 * s + 2], f, out, produced)
-        elif node[4 * n] != OP_TERM:
+                if _i4(st, 6 * s + 2) >= 0:
+                    produced = _close(ctx, mat, scr, _i4(st, 6 * s + 2), f, out, produced)
+        elif _i4(node, 4 * n) != OP_TERM:
             produced = _step_word(
                 ctx, mat, scr, q, n, f, scr[at + 3], scr[at + 4], b, declared_only, out, produced
             )
         else:
-            s = trans[q * 256 + b]
+            s = _i4(trans, q * 256 + b)
             if s >= 0:
-                word = info[s]
+                word = _i4(info, s)
                 c = scr[at + 3]
-                k = node[4 * n + 3]
+                k = _i4(node, 4 * n + 3)
                 fits, ends = True, (word & LABEL) != 0
                 if k >= 0:
                     bounds = _i32(ctx, BOUNDS)
-                    low, high = bounds[k], bounds[k + 1]
+                    low, high = _i4(bounds, k), _i4(bounds, k + 1)
                     if not word & FINAL:
                         fits = high < 0 or c < high
                         if word & BOUNDARY:
@@ -432,7 +432,7 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
                     if not word & FINAL:
                         produced = _emit(mat, scr, out, produced, s, n, f, c, 0)
                     if ends:
-                        produced = _close(ctx, mat, scr, node[4 * n + 2] + (word & LABEL) - 1, f, out, produced)
+                        produced = _close(ctx, mat, scr, _i4(node, 4 * n + 2) + (word & LABEL) - 1, f, out, produced)
             elif s == -2:
                 ctx[OUT0] = q
                 mat[M_STATUS] = NEED_ROW
