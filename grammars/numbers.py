@@ -1,9 +1,19 @@
 """Languages of JSON numbers under bounds and multipleOf, as lazily built byte DFAs.
 
-Beside `grammars.regex`; the engine reads the same protocol (key, start, row, label, boundary). A number is read digit
-by digit, and each state keeps just what the verdict needs: how the digits so far compare with each bound, and their
-remainder. Whether a state can still reach a number is arithmetic on integers, not a search: with t digits to come
-the values in reach form an interval, and it must contain a multiple.
+Beside `grammars.regex`; the engine reads the same protocol (key, start, row, label, boundary). A number is the union of
+up to three forms, each read by a machine of `_digits`: an integer, digits with a point, a mantissa with an exponent. A
+state holds one state of each machine that is still in the running.
+
+spelling="canonical" is what `json.dumps` prints, and a little more: at most 21 digits behind the point (a model cannot
+write zeros for ever), exponents from e+16 and e-05 on as `repr` has them. A number with a point or an exponent is read
+back as a float, so it must satisfy the bounds both exactly and after rounding: 0.09999999999999999999999 is not below
+0.1. With integer=True there is neither point nor exponent.
+
+spelling="any" is every RFC 8259 spelling of a value that satisfies the constraints, exactly. Such a language is not
+regular when exponents are free; refused although right are only
+  - an exponent behind more than 24 digits before the point, or behind 0.000... with more than 24 zeros; with a step
+    (integer, multipleOf) also behind more than 24 digits after the point;
+  - an exponent where the step, written as k / 10**s, (k without zeros at its end) has a k of more than 100.
 """
 
 from __future__ import annotations
@@ -13,184 +23,38 @@ from collections.abc import Hashable
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from math import gcd
-from typing import Any
+from math import inf, nextafter
+from sys import float_info
+from typing import Protocol
+
+from grammars._digits import MAX_FRACTION, End, Plain, Scientific, State, places
+from grammars.regex import ByteDfa, CharDfa, parse
 
 __all__ = ["NumberDfa", "number_dfa"]
 
 _DEAD_ROW = array("i", [-1]) * 256
-_MAX_FRACTION = 21
+_MAX_STEP = 100
+_BYTES = b"0123456789.eE+-"
 
 Number = int | float | Decimal
-State = tuple[Any, ...]
+
+
+class _Machine(Protocol):
+    start: State
+
+    def step(self, state: State, byte: int) -> State | None: ...
+    def accepting(self, state: State) -> bool: ...
+    def live(self, state: State) -> bool: ...
 
 
 def _exact(value: Number) -> Fraction:
     return Fraction(Decimal(repr(value))) if isinstance(value, float) else Fraction(value)
 
 
-def _places(value: Fraction) -> int:
-    """Digits after the point in the decimal expansion of `value` (which is finite)."""
-    places = 0
-    while value.denominator != 1:
-        value *= 10
-        places += 1
-    return places
-
-
-class _Bound:
-    """One end of an interval of magnitudes, as digits: `whole` of them before the point, `resolution` after it."""
-
-    def __init__(self, value: Fraction, is_open: bool, resolution: int) -> None:
-        self.is_open = is_open
-        self.text = str(int(value * 10**resolution)).rjust(resolution + 1, "0")
-        self.whole = len(self.text) - resolution
-
-    def compare(self, position: int, digit: int) -> int:
-        """-1, 0, 1: the digit against that of the bound."""
-        own = ord(self.text[position]) - 0x30
-        return (digit > own) - (digit < own)
-
-    def rest(self, position: int) -> int:
-        return int(self.text[position:] or "0")
-
-
-class _Plain:
-    """Digits, and perhaps a point and digits: magnitudes in an interval that are multiples of a step.
-
-    With F = `resolution` digits after the point (enough for the bounds and the step), a magnitude is an integer V of
-    F + (digits before the point) digits and a flag `tail`: is there anything but zeros behind those digits?
-    State: (phase, count, low, high, rest, tail); phase 0 before the point, 1 after a leading zero, 2 behind the point;
-    count digits of the phase; low, high in -1, 0, 1 compare the digits so far with those of the bounds; rest is the
-    remainder, as far as it matters with so many digits to come.
-    """
-
-    start: State = (0, 0, 0, 0, 0, False)
-
-    def __init__(
-        self,
-        low: Fraction,
-        low_open: bool,
-        high: Fraction | None,
-        high_open: bool,
-        step: Fraction | None,
-        fraction: int | None,
-    ) -> None:
-        """`fraction`: most digits after the point (0: no point; None: any number)."""
-        self.resolution = size = max(_places(part) for part in (low, high or Fraction(0), step or Fraction(0)))
-        self.low = _Bound(low, low_open, size)
-        self.high = None if high is None else _Bound(high, high_open, size)
-        self.stepped = step is not None
-        self.modulus = 1 if step is None else int(step * 10**size)
-        self.reduced = [self.modulus // gcd(self.modulus, 10**left) for left in range(size + 1)]
-        self.fraction = fraction if not fraction else max(fraction, size)
-        # Above every bound, one digit more changes nothing.
-        self.plateau = self.low.whole + 1
-        self.may_tail = step is None and (self.fraction is None or self.fraction > size)
-
-    def step(self, state: State, byte: int) -> State | None:
-        """The next state; None where the syntax or an upper bound forbids the byte."""
-        phase, count, low, high, rest, tail = state
-        if byte == 0x2E:
-            if phase == 2 or count == 0 or self.fraction == 0:
-                return None
-            return 2, 0, -1 if count < self.low.whole else low, self._shorter(count, high), rest, False
-        digit = byte - 0x30
-        if not 0 <= digit <= 9 or phase == 1:
-            return None
-        if phase == 0:
-            return self._before_point(count, low, high, rest, digit)
-        if count == self.fraction:
-            return None
-        if count < self.resolution:
-            low = low or self.low.compare(self.low.whole + count, digit)
-            high = high or (self.high.compare(self.high.whole + count, digit) if self.high else -1)
-            return 2, count + 1, low, high, (rest * 10 + digit) % self.reduced[self.resolution - count - 1], False
-        if digit and self.stepped:
-            return None
-        return 2, count + 1 if self.fraction else max(count, 1), low, high, rest, tail or digit > 0
-
-    def _before_point(self, count: int, low: int, high: int, rest: int, digit: int) -> State | None:
-        low = 1 if count >= self.low.whole else low or self.low.compare(count, digit)
-        if self.high is not None:
-            if count >= self.high.whole:
-                return None
-            high = high or self.high.compare(count, digit)
-        rest = (rest * 10 + digit) % self.reduced[self.resolution]
-        phase = 1 if count == 0 and digit == 0 else 0
-        count = min(count + 1, self.plateau) if self.high is None else count + 1
-        return phase, count, low, high, rest, False
-
-    def _shorter(self, count: int, high: int) -> int:
-        return -1 if self.high is None or count < self.high.whole else high
-
-    def accepting(self, state: State) -> bool:
-        """Is the text read so far a number of the language?"""
-        phase, count, low, high, rest, tail = state
-        if count == 0:
-            return False
-        if phase < 2:
-            return self._reachable(count, 0, low, high, rest, zeros=True)
-        left = max(self.resolution - count, 0)
-        return self._within(left, low, high, rest, tail, zeros=True)
-
-    def live(self, state: State) -> bool:
-        """Can some number of the language still be reached?"""
-        phase, count, low, high, rest, tail = state
-        if phase == 2:
-            left = max(self.resolution - count, 0)
-            if self.fraction is not None and count >= self.fraction:
-                return self._within(left, low, high, rest, tail, zeros=True)
-            return self._within(left, low, high, rest, tail, zeros=False)
-        if phase == 1:
-            return self._reachable(count, 0, low, high, rest, zeros=False)
-        if self.high is not None:
-            most = self.high.whole - count
-        else:
-            most = max(self.low.whole - count, 0) + len(str(self.modulus)) + 1
-        return any(
-            self._reachable(count, more, low, high, rest, zeros=False) for more in range(most + 1) if count + more
-        )
-
-    def _reachable(self, count: int, more: int, low: int, high: int, rest: int, *, zeros: bool) -> bool:
-        """With `more` digits before the point to come (and zeros only behind it if `zeros`), can the end be good?"""
-        total = count + more
-        if total < self.low.whole:
-            return False
-        if total > self.low.whole:
-            low = 1
-        if self.high is not None:
-            if total > self.high.whole:
-                return False
-            if total < self.high.whole:
-                high = -1
-        if self.fraction == 0:
-            zeros = zeros or self.resolution > 0
-        return self._within(self.resolution + more, low, high, rest, False, zeros=zeros and not more)
-
-    def _within(self, left: int, low: int, high: int, rest: int, tail: bool, *, zeros: bool) -> bool:
-        """Are there `left` more digits of V (all zero if `zeros`) that satisfy the bounds and the step?"""
-        if low < 0 or high > 0:
-            return False
-        most = 0 if zeros else 10**left - 1
-        first = self.low.rest(len(self.low.text) - left) if low == 0 else 0
-        last = most
-        if self.high is not None and high == 0:
-            last = self.high.rest(len(self.high.text) - left)
-        low_tight, high_tight = low == 0, self.high is not None and high == 0
-        if (tail or (self.may_tail and not zeros)) and first <= min(last - high_tight, most):
-            return True
-        if tail:
-            return False
-        first += low_tight and self.low.is_open
-        last = min(last - (high_tight and self.high is not None and self.high.is_open), most)
-        return first + (-(rest * 10**left + first)) % self.modulus <= last
-
-
 class NumberDfa:
     """The protocol of `grammars.regex.ByteDfa` over the machines of each sign."""
 
-    def __init__(self, key: Hashable, positive: list[Any], negative: list[Any]) -> None:
+    def __init__(self, key: Hashable, positive: list[_Machine], negative: list[_Machine]) -> None:
         self.key = key
         self._machines = {False: positive, True: negative}
         self._ids: dict[State, int] = {}
@@ -237,7 +101,7 @@ class NumberDfa:
                 row[0x2D] = self._id(negative)
             parts = self._begin(False)
         machines = self._machines[parts[0]]
-        for byte in b"0123456789.eE+-":
+        for byte in _BYTES:
             if row[byte] >= 0:
                 continue
             targets = []
@@ -263,18 +127,23 @@ def number_dfa(
     exclusive_maximum: Number | None = None,
     multiple_of: Number | None = None,
     spelling: str = "canonical",
-) -> NumberDfa | None:
-    """The numbers within the bounds, as a byte DFA; None when there is none."""
+) -> NumberDfa | ByteDfa | None:
+    """The numbers within the bounds, as a byte DFA; None when there is none.
+
+    Bounds are exact (a float stands for the decimal that `repr` prints). Equal constraints share one automaton.
+    """
     if spelling not in ("canonical", "any"):
         raise ValueError(f"spelling {spelling!r} is neither 'canonical' nor 'any'")
     low = _tighter(minimum, exclusive_minimum, 1)
     high = _tighter(maximum, exclusive_maximum, -1)
     step = None if multiple_of is None else _exact(multiple_of)
+    if step is not None and step <= 0:
+        raise ValueError(f"multiple_of is {multiple_of}, it must be positive")
     return _build(integer, low, high, step, spelling)
 
 
-def _tighter(closed: Number | None, opened: Number | None, sign: int) -> tuple[Fraction, bool] | None:
-    """The stronger of a closed and an open bound: (value, is open)."""
+def _tighter(closed: Number | None, opened: Number | None, sign: int) -> End:
+    """The stronger of a closed and an open bound."""
     candidates = []
     if closed is not None:
         candidates.append((_exact(closed) * sign, False))
@@ -286,40 +155,122 @@ def _tighter(closed: Number | None, opened: Number | None, sign: int) -> tuple[F
     return value * sign, is_open
 
 
-End = tuple[Fraction, bool] | None
+def _largest(past: str) -> str:
+    """A pattern for digit strings that are, as fractions, at most `past`."""
+    smaller = [past[:i] + f"[0-{int(d) - 1}]" + r"\d*" for i, d in enumerate(past) if d != "0"]
+    return "(?:" + "|".join([*smaller, *(past[:i] for i in range(1, len(past) + 1))]) + ")"
+
+
+def _free_pattern(integer: bool, spelling: str) -> str | None:
+    """All numbers; None where a pattern cannot say it."""
+    if spelling == "any":
+        return None if integer else r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
+    whole = r"0|-?[1-9]\d*"
+    if integer:
+        return whole
+    digits = rf"\d{{0,{MAX_FRACTION - 1}}}[1-9]"
+    top = str(float_info.max)[2:18]
+    exponent = r"\+(?:1[6-9]|[2-9]\d|[12]\d\d|30[0-7])|-(?:0[5-9]|[1-9]\d|[12]\d\d|3[01]\d|32[0-3])"
+    large = rf"[1-9](?:\.{digits})?e(?:{exponent})"
+    largest = rf"1(?:\.(?=\d{{0,{MAX_FRACTION - 1}}}[1-9]e){_largest(top)})?e\+308"
+    return rf"{whole}|-?(?:(?:0|[1-9]\d*)\.\d{{1,{MAX_FRACTION}}}|{large}|{largest}|5e-324)"
 
 
 @lru_cache(maxsize=4096)
-def _build(integer: bool, low: End, high: End, step: Fraction | None, spelling: str) -> NumberDfa | None:
-    zero = (Fraction(0), False)
-    positive: list[Any] = []
-    negative: list[Any] = []
-    if high is None or high >= zero:
-        start = low if low is not None and low[0] >= 0 else zero
-        positive.append(_plain(integer, start, high, step, spelling))
-    flipped_low = None if high is None else (-high[0], high[1])
-    flipped_high = None if low is None else (-low[0], low[1])
-    if flipped_high is None or flipped_high[0] >= 0:
-        start = flipped_low if flipped_low is not None and flipped_low[0] >= 0 else zero
-        if integer and spelling == "canonical":
-            start = max(start, (Fraction(1), False))
-        negative.append(_plain(integer, start, flipped_high, step, spelling))
-    dfa = NumberDfa(("number", integer, low, high, step, spelling), positive, negative)
+def _build(integer: bool, low: End, high: End, step: Fraction | None, spelling: str) -> NumberDfa | ByteDfa | None:
+    if low is None and high is None and (step is None or (integer and step.numerator == 1)):
+        pattern = _free_pattern(integer, spelling)
+        if pattern is not None:
+            return ByteDfa(CharDfa(parse(pattern, dialect="python", search=False)), "utf8")
+    sides: list[list[_Machine]] = []
+    for bottom, top in ((low, high), (_flip(high), _flip(low))):
+        if bottom is None or bottom[0] < 0:
+            bottom = (Fraction(0), False)
+        empty = top is not None and (top[0] < bottom[0] or (top[0] == bottom[0] and (top[1] or bottom[1])))
+        sides.append([] if empty else _machines(integer, bottom, top, step, spelling, negative=len(sides) == 1))
+    dfa = NumberDfa(("number", integer, low, high, step, spelling), *sides)
     return None if dfa.is_empty() else dfa
 
 
-def _plain(integer: bool, low: tuple[Fraction, bool], high: End, step: Fraction | None, spelling: str) -> _Plain:
-    bottom, bottom_open = low
-    top, top_open = high if high is not None else (None, False)
-    fraction: int | None = _MAX_FRACTION if spelling == "canonical" else None
-    if integer:
-        fraction = 0 if spelling == "canonical" else None
-        step = Fraction(1) if step is None else Fraction(step.numerator)
-        bottom, bottom_open = (bottom.__ceil__() + (bottom_open and bottom.denominator == 1)) * Fraction(1), False
-        if top is not None:
-            top, top_open = (top.__floor__() - (top_open and top.denominator == 1)) * Fraction(1), False
-    elif step is not None and spelling == "canonical":
-        fraction = max(_places(step), 1)
-    if top is not None and bottom > top:
-        top, bottom_open = bottom, True
-    return _Plain(bottom, bottom_open, top, top_open, step, fraction)
+def _flip(end: End) -> End:
+    return None if end is None else (-end[0], end[1])
+
+
+def _machines(
+    integer: bool, low: tuple[Fraction, bool], high: End, step: Fraction | None, spelling: str, *, negative: bool
+) -> list[_Machine]:
+    """The machines for the magnitudes in an interval."""
+    machines: list[_Machine] = []
+    whole_step = None if step is None else Fraction(step.numerator)
+    if spelling == "any":
+        if integer:
+            step = whole_step or Fraction(1)
+        plain = Plain(low, high, step, None)
+        if not plain.live(plain.start):
+            return []
+        machines.append(plain)
+        if _small(step):
+            machines.append(Scientific(low, high, step, canonical=False))
+        return machines
+    first = low[0].__floor__() + 1 if low[1] else low[0].__ceil__()
+    last = None if high is None else high[0].__ceil__() - 1 if high[1] else high[0].__floor__()
+    first = max(first, 1) if negative else first
+    if last is None or first <= last:
+        top = None if last is None else (Fraction(last), False)
+        machines.append(Plain((Fraction(first), False), top, whole_step or Fraction(1), 0))
+    if not integer:
+        machines += _float_machines(low, high, step)
+    return machines
+
+
+def _float_machines(low: tuple[Fraction, bool], high: End, step: Fraction | None) -> list[_Machine]:
+    """Canonical numbers that are read back as floats: the bounds hold exactly and for the rounded value."""
+    biggest = Fraction(float_info.max)
+    if low[0] > biggest:
+        return []
+    low = max(low, _lowest_safe(*low))
+    top = high
+    if high is None or high[0] > biggest:
+        high = (biggest, False)
+    high = min(high, _highest_safe(*high), key=lambda end: (end[0], not end[1]))
+    machines: list[_Machine] = []
+    grid = 10**MAX_FRACTION
+    first = (low[0] * grid).__floor__() + 1 if low[1] else (low[0] * grid).__ceil__()
+    last = (high[0] * grid).__ceil__() - 1 if high[1] else (high[0] * grid).__floor__()
+    fraction = MAX_FRACTION if step is None else max(places(step), 1)
+    if first <= last:
+        # Without an upper bound the digits before a point are as free as those of an integer.
+        end = None if top is None else (Fraction(last, grid), False)
+        machines.append(Plain((Fraction(first, grid), False), end, step, fraction, pointed=True))
+    if _small(step):
+        smallest = (Fraction(5, 10**324), False)
+        machines.append(Scientific(max(low, smallest), high, step, canonical=True))
+    return machines
+
+
+def _small(step: Fraction | None) -> bool:
+    """May exponents be combined with this step?"""
+    return step is None or int(str(int(step * 10 ** places(step))).rstrip("0")) <= _MAX_STEP
+
+
+def _as_float(value: Fraction) -> tuple[float, Fraction]:
+    """The nearest float, and what a validator compares with: a bound with a point is itself read as a float."""
+    near = float(value)
+    return near, value if value.denominator == 1 else Fraction(near)
+
+
+def _lowest_safe(value: Fraction, is_open: bool) -> tuple[Fraction, bool]:
+    """The open border above which decimals are rounded to floats above `value` (or to it, if it is not open)."""
+    near, value = _as_float(value)
+    if Fraction(near) < value or (is_open and Fraction(near) == value):
+        near = nextafter(near, inf)
+    return (Fraction(near) + Fraction(nextafter(near, -inf))) / 2, True
+
+
+def _highest_safe(value: Fraction, is_open: bool) -> tuple[Fraction, bool]:
+    """The open border below which decimals are rounded to floats below `value` (or to it, if it is not open)."""
+    near, value = _as_float(value)
+    if Fraction(near) > value or (is_open and Fraction(near) == value):
+        near = nextafter(near, -inf)
+    above = nextafter(near, inf)
+    return (Fraction(near) + Fraction(above)) / 2 if above != inf else Fraction(near) + 1, True
