@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from jsonschemabench.masks import Measurement, Run
 
-__all__ = ["PERCENTILES", "Distribution", "Tally", "paired_masks", "summarise", "tally"]
+__all__ = ["PERCENTILES", "Distribution", "Tally", "paired_runs", "summarise", "tally"]
 
 PERCENTILES = {"p25": 25.0, "p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 
@@ -61,8 +61,11 @@ def tally(measurements: Iterable[Measurement]) -> Tally:
     return total
 
 
-def paired_masks(measurements: Sequence[Measurement]) -> dict[str, list[Run]]:
-    """For each engine, its runs of the documents that every engine judged rightly."""
+def paired_runs(measurements: Sequence[Measurement]) -> dict[str, list[Run]]:
+    """For each engine, its runs of the documents that every engine judged rightly, cut to the tokens all of them saw.
+
+    (Engines refuse an invalid document at different tokens; what only one of them computed is not compared.)
+    """
     by_document: dict[tuple[str, str, int, str], dict[str, Run]] = {}
     engines = sorted({measurement.engine for measurement in measurements})
     for measurement in measurements:
@@ -70,8 +73,18 @@ def paired_masks(measurements: Sequence[Measurement]) -> dict[str, list[Run]]:
             if run.right:
                 key = (measurement.split, measurement.name, run.instance, run.spelling)
                 by_document.setdefault(key, {})[measurement.engine] = run
-    shared = [runs for runs in by_document.values() if len(runs) == len(engines)]
-    return {engine: [runs[engine] for runs in shared] for engine in engines}
+    paired: dict[str, list[Run]] = {engine: [] for engine in engines}
+    for runs in by_document.values():
+        if len(runs) < len(engines):
+            continue
+        masks, advances = (min(len(times) for times in kind) for kind in zip(*map(_times, runs.values()), strict=True))
+        for engine, run in runs.items():
+            paired[engine].append(replace(run, masks=run.masks[:masks], advances=run.advances[:advances]))
+    return paired
+
+
+def _times(run: Run) -> tuple[list[int], list[int]]:
+    return run.masks, run.advances
 
 
 def steps(run: Run) -> Iterable[int]:
@@ -81,7 +94,7 @@ def steps(run: Run) -> Iterable[int]:
 
 def summarise(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
     """For each engine: its tally, TTFM, TBM over all masks, and TBM, advance and step over the paired documents."""
-    paired = paired_masks(measurements)
+    paired = paired_runs(measurements)
     summary = {}
     for engine, runs in paired.items():
         own = [measurement for measurement in measurements if measurement.engine == engine]

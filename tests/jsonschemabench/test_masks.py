@@ -11,7 +11,7 @@ import pytest
 from jsonschemabench.data import Definition
 from jsonschemabench.engines import EngineFailure, Walk
 from jsonschemabench.masks import Measurement, Run, allowed, limited, measure, order
-from jsonschemabench.stats import Distribution, paired_masks, summarise, tally
+from jsonschemabench.stats import Distribution, paired_runs, summarise, tally
 
 EOS = 256
 
@@ -149,13 +149,21 @@ def test_paired_times_need_everyone_to_be_right() -> None:
     clock = Clock()
     engines = [FakeEngine("slow", clock, [*BOTH, "7"], cost=40), FakeEngine("quick", clock, BOTH, cost=10)]
     results = measure(definition((True, [1, 2]), (True, 7)), engines, encode, [EOS], clock=clock)
-    assert {name: len(runs) for name, runs in paired_masks(results).items()} == {"slow": 2, "quick": 2}
+    assert {name: len(runs) for name, runs in paired_runs(results).items()} == {"slow": 2, "quick": 2}
     summary = summarise(results)
     assert summary["slow"]["paired_tbm"]["values"]["avg"] == pytest.approx(0.040)
     assert summary["quick"]["paired_tbm"]["values"]["max"] == pytest.approx(0.010)
     assert summary["quick"]["paired_step"]["values"]["p50"] == pytest.approx(0.011)
     assert summary["slow"]["tbm"]["count"] == 13 + 2 * 2
     json.dumps(summary)
+
+
+def test_paired_times_are_of_the_same_tokens() -> None:
+    """One engine refuses at the first token, the other at the fourth: one mask of each is compared."""
+    clock = Clock()
+    engines = [FakeEngine("late", clock, BOTH), FakeEngine("early", clock, ["7"])]
+    paired = paired_runs(measure(definition((False, [1, 3])), engines, encode, [EOS], clock=clock))
+    assert [[len(run.masks) for run in runs] for runs in paired.values()] == [[1, 1], [1, 1]]
 
 
 def test_percentiles_by_hand() -> None:
