@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from grammars.errors import GuidedError
 from grammars.jsonschema._atoms import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE, Atom, Item, Or, Sid
+from grammars.jsonschema._negate import negate
 from grammars.jsonschema._scalars import numbers
 
 if TYPE_CHECKING:
@@ -44,17 +45,21 @@ class Apart:
             elif isinstance(item, int):
                 if item == FALSE or item ^ 1 in seen:
                     return True
-                if item == TRUE or item & 1 or item in seen:
-                    seen.add(item)
+                if item == TRUE or item in seen:
                     continue
                 seen.add(item)
                 facts = compiler.facts(item)
+                if item & 1:
+                    if facts.types & bit and depth:
+                        branches = tuple(branch for part in facts.items(bit) for branch in negate(part))
+                        choices.append(Or(branches, ""))
+                    continue
                 if not facts.types & bit:
                     return True
                 todo.extend(facts.items(bit))
             else:
                 all_atoms.append(item)
-        compiler.spend(1)
+        compiler.spend(2 + len(all_atoms) // 2)
         if self._clash(bit, all_atoms, depth):
             return True
         if depth == 0:

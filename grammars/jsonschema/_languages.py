@@ -71,19 +71,42 @@ class Languages:
         """How many strings of `language` there are besides the given ones; counting stops at `enough`."""
         from grammars.regex import CharDfa
 
-        dfa = CharDfa(language)
-        excluded, found = set(besides), 0
+        excluded = {text for text in besides if language.matches(text)}
         limit = enough + len(excluded)
-        layer = [("", dfa.start)]
-        while layer and found < enough:
-            following: list[tuple[str, int]] = []
-            for text, state in layer:
-                self._spend(1)
-                if dfa.accepting(state) and text not in excluded:
-                    found += 1
-                for low, high, target in dfa.ranges(state):
-                    following.extend((text + chr(code), target) for code in range(low, min(high, low + limit) + 1))
-                if len(following) > 4 * limit + 64:
-                    break
-            layer = following
-        return min(found, enough)
+        dfa = CharDfa(language)
+        edges: dict[int, list[tuple[int, int]]] = {}
+        queue, accepting = [dfa.start], 0
+        seen = {dfa.start}
+        for state in queue:
+            self._spend(5)
+            accepting += dfa.accepting(state)
+            if accepting >= limit:
+                return enough  # each accepting state ends at least one string of its own
+            edges[state] = [(target, high - low + 1) for low, high, target in dfa.ranges(state)]
+            fresh = [target for target, _ in edges[state] if target not in seen]
+            seen.update(fresh)
+            queue.extend(dict.fromkeys(fresh))
+        return max(0, min(_paths(dfa.start, edges, dfa.accepting, limit) - len(excluded), enough))
+
+
+def _paths(start: int, edges: dict[int, list[tuple[int, int]]], accepting: Callable[[int], bool], limit: int) -> int:
+    """Strings that an automaton accepts, counted up to `limit`; each of its states can reach acceptance."""
+    waiting = dict.fromkeys(edges, 0)
+    for moves in edges.values():
+        for target, _ in moves:
+            waiting[target] += 1
+    reached = dict.fromkeys(edges, 0)
+    reached[start] = 1
+    ready = [start] if not waiting[start] else []
+    total = done = 0
+    while ready:
+        state = ready.pop()
+        done += 1
+        if accepting(state):
+            total += reached[state]
+        for target, width in edges[state]:
+            reached[target] = min(limit, reached[target] + reached[state] * width)
+            waiting[target] -= 1
+            if not waiting[target]:
+                ready.append(target)
+    return limit if done < len(edges) else min(total, limit)  # states left over lie on or behind a cycle

@@ -35,6 +35,7 @@ from grammars.jsonschema._objects import objects, objects_inhabited
 from grammars.jsonschema._reader import Facts, read
 from grammars.jsonschema._scalars import booleans, nulls, numbers, strings
 from grammars.jsonschema._split import Splitter
+from grammars.jsonschema._structure import structure
 from grammars.schema_ir import (
     Alternative,
     ArrayValue,
@@ -90,6 +91,7 @@ class SchemaCompiler:
         self._aliases: set[tuple[int, str]] = set()
         self._sets: list[tuple[Sid, ...]] = [(), (FALSE,)]
         self._ref_of_one: dict[Sid, Ref] = {TRUE: self.ANY, FALSE: self.NEVER}
+        self._structures: dict[int, Any] = {}
         self._ref_of_set: dict[frozenset[Sid], Ref] = {}
         self._conjuncts: dict[Ref, list[tuple[int, list[Atom]]]] = {}
         self._resolved: dict[Ref, Union] = {}
@@ -212,10 +214,28 @@ class SchemaCompiler:
             return self.NEVER
         key = frozenset(distinct)
         ref = self._ref_of_set.get(key)
+        if ref is None and self._contradict(distinct):
+            ref = self._ref_of_set[key] = self.NEVER
         if ref is None:
             ref = self._ref_of_set[key] = Ref(len(self._sets))
             self._sets.append(tuple(sorted(distinct)))
         return ref
+
+    def _contradict(self, sids: set[Sid]) -> bool:
+        """Is a schema among `sids` the same, word for word, as one that is denied?"""
+        denied = [sid for sid in sids if sid & 1]
+        if not denied or len(denied) == len(sids):
+            return False
+        denials = {self._structure(sid) for sid in denied} - {None}
+        return any(not sid & 1 and self._structure(sid) in denials for sid in sids)
+
+    def _structure(self, sid: Sid) -> Any:
+        number = sid >> 1
+        if number not in self._structures:
+            node = self._nodes[number]
+            assert node is not None
+            self._structures[number] = structure(node.schema, node.scope, self)
+        return self._structures[number]
 
     def constant(self, value: Any) -> Ref:
         """The reference of exactly this value."""

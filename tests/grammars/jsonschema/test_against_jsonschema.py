@@ -1,0 +1,169 @@
+"""The front-end against `jsonschema`: the same verdict on every instance, and every alternative has an instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from grammars.errors import BudgetExceeded, UnsatisfiableSchema, UnsupportedSchema
+from grammars.jsonschema import SchemaCompiler
+from grammars.jsonschema.membership import contains
+from grammars.schema_ir import (
+    Alternative,
+    ArrayValue,
+    LiteralValue,
+    NumberValue,
+    ObjectValue,
+    Ref,
+    StringValue,
+)
+from tests.strategies import schemas as strategies
+
+QUIET = settings(suppress_health_check=list(HealthCheck), deadline=None)
+
+
+def verdict(schema: Any, instance: Any) -> bool:
+    """What `jsonschema` says; schemas that refer to themselves on the spot are left out."""
+    try:
+        return bool(jsonschema.Draft202012Validator(schema).is_valid(instance))
+    except RecursionError:
+        assume(False)
+        raise
+
+
+def compiled(schema: Any) -> SchemaCompiler | None:
+    try:
+        return SchemaCompiler(schema, fuel=20_000)
+    except UnsatisfiableSchema:
+        return None
+
+
+@QUIET
+@given(strategies.schemas(), st.lists(strategies.instances(), min_size=3, max_size=8))
+def test_agrees_on_random_instances(schema: Any, instances: list[Any]) -> None:
+    try:
+        source = compiled(schema)
+        for instance in instances:
+            got = source is not None and contains(source, instance)
+            assert got == verdict(schema, instance), (schema, instance)
+    except (UnsupportedSchema, BudgetExceeded):
+        assume(False)
+
+
+@QUIET
+@given(strategies.schemas(strategies.CORE), st.lists(strategies.instances(), min_size=3, max_size=8))
+def test_core_language_is_never_refused(schema: Any, instances: list[Any]) -> None:
+    source = compiled(schema)
+    for instance in instances:
+        got = source is not None and contains(source, instance)
+        assert got == verdict(schema, instance), (schema, instance)
+
+
+@QUIET
+@given(strategies.schemas())
+def test_each_alternative_has_a_valid_instance(schema: Any) -> None:
+    try:
+        source = compiled(schema)
+        assume(source is not None)
+        assert source is not None
+        for instance in examples(source, source.root, 4):
+            assert verdict(schema, instance), (schema, instance)
+            assert contains(source, instance)
+    except (UnsupportedSchema, BudgetExceeded):
+        assume(False)
+
+
+class TooDeep(Exception):
+    """The alternative needs more nesting than asked for."""
+
+
+def examples(source: SchemaCompiler, ref: Ref, depth: int) -> list[Any]:
+    """An instance of each alternative that needs no more than `depth` levels."""
+    if depth < 0:
+        raise TooDeep
+    union = source.resolve(ref)
+    assert union.alternatives, f"nothing at {union.pointer}"
+    found = []
+    for alternative in union.alternatives:
+        try:
+            found.append(example(source, alternative, depth))
+        except TooDeep:
+            continue
+    if not found:
+        raise TooDeep
+    return found
+
+
+def example(source: SchemaCompiler, alternative: Alternative, depth: int) -> Any:
+    match alternative:
+        case LiteralValue():
+            return alternative.value
+        case StringValue():
+            language = source.languages.lengths(alternative.min_length, alternative.max_length)
+            if alternative.language is not None:
+                language = language & alternative.language
+            return language.example()
+        case NumberValue():
+            return _number(alternative)
+        case ArrayValue():
+            assert not alternative.unique or (alternative.max_items or 2) > 1
+            refs = [*alternative.prefix, *[alternative.items] * alternative.min_items][: alternative.min_items]
+            assert len(refs) == alternative.min_items and None not in refs
+            return [examples(source, ref, depth - 1)[0] for ref in refs if ref is not None]
+        case ObjectValue():
+            return _object(source, alternative, depth)
+
+
+def _number(numbers: NumberValue) -> Any:
+    for candidate in [place / 4 for place in range(-40, 41)]:
+        value: Any = int(candidate) if candidate == int(candidate) else candidate
+        if contains(_Only(numbers), value):
+            return value
+    low = numbers.minimum if numbers.minimum is not None else numbers.exclusive_minimum
+    raise AssertionError(f"no number at or above {low}: {numbers}")
+
+
+class _Only:
+    """A source of one alternative."""
+
+    root = Ref(0)
+
+    def __init__(self, alternative: Alternative) -> None:
+        self._alternative = alternative
+
+    def resolve(self, ref: Ref) -> Any:
+        from grammars.schema_ir import Union
+
+        return Union((self._alternative,))
+
+
+def _object(source: SchemaCompiler, objects: ObjectValue, depth: int) -> dict[str, Any]:
+    chosen = {p.name: p.value for p in objects.properties if p.required}
+    assert None not in chosen.values()
+    for declared in objects.properties:
+        if len(chosen) < objects.min_properties and declared.value is not None:
+            chosen.setdefault(declared.name, declared.value)
+    names = {declared.name for declared in objects.properties}
+    while len(chosen) < objects.min_properties:
+        name, ref = _undeclared(source, objects, names | chosen.keys())
+        chosen[name] = ref
+    assert objects.max_properties is None or len(chosen) <= objects.max_properties
+    return {name: examples(source, ref, depth - 1)[0] for name, ref in chosen.items() if ref is not None}
+
+
+def _undeclared(source: SchemaCompiler, objects: ObjectValue, taken: set[str]) -> tuple[str, Ref]:
+    matched = [pattern.keys for pattern in objects.patterns]
+    places = [(pattern.keys, pattern.value) for pattern in objects.patterns]
+    if objects.additional is not None:
+        places.append((source.languages.none_of(matched), objects.additional))
+    for language, ref in places:
+        if objects.key_language is not None:
+            language = language & objects.key_language
+        language = language - source.languages.one_of(taken)
+        if not language.is_empty():
+            return language.example(), ref
+    pytest.fail(f"not enough keys: {objects}")
