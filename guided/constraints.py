@@ -151,7 +151,7 @@ def _only_constraint(item: Any) -> Constraint | None:
         return parts[0].constraints[0]
     raise CompositionError(
         f"{item!r} is not one constraint",
-        "Give guided.json(...), guided.regex(...) or None for each prompt; compose afterwards: guided.batch(...) + other.",
+        "Give guided.json(...), guided.regex(...) or None for each prompt; compose after that: batch(...) + other.",
     )
 
 

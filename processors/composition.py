@@ -178,7 +178,7 @@ def _check_signature(processor: Any) -> None:
     if isinstance(processor, ConstraintProcessor):
         return
     try:
-        parameters = inspect.signature(processor.__call__).parameters.values()
+        parameters = inspect.signature(processor).parameters.values()
     except (TypeError, ValueError):
         return
     needed = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

@@ -6,8 +6,9 @@ nothing but the ids it is shown, see `processors.prefix`. When a generation begi
 - `ProcessorList` announces it: `generate` reads the list once, before its first step. The next call in that thread is
   the first of a new document, whatever came before, and its length is the length of the prompt.
 - Where a processor was taken out of its list (own loops, `[*guided.json(...)]`), nothing announces anything. Then a
-  call goes on with a known generation if each row is a known sequence, cut anywhere, plus at most one id; any other
-  call begins a new generation. To feed an unfinished output back in as a prompt, use the list, or a new object.
+  call goes on with a known generation if each row is a known sequence, cut anywhere, plus at most one id, or plus
+  several that are all legal; any other call begins a new generation. So an output that was cut short and comes back as
+  a prompt goes on there, where the list would begin anew: give each generation an object of its own to be sure.
 
 Answers for odd rows. A row whose text has left the language (beam sampling draws banned tokens when few are allowed;
 foreign drafts), or goes on after its end: EOS only. Everything that is allowed was banned by an earlier processor:
@@ -32,7 +33,7 @@ from transformers import LogitsProcessor
 from grammars.errors import BudgetExceeded, TokenizerError
 from processors.errors import CompositionError, DeadEnd, GenerationError, UnsupportedGeneration
 from processors.kernels import EMPTY, MASKED, REVIVED, Masker
-from processors.prefix import Cursor, Generation
+from processors.prefix import EXTENDS, LEAPS, REVISITS, Cursor, Generation
 from processors.stage import Stage
 
 __all__ = ["Constraint", "ConstraintProcessor", "ConstraintWarning", "OnBudget"]
@@ -165,22 +166,45 @@ class ConstraintProcessor(LogitsProcessor):
 
     def _generation(self, ids: npt.NDArray[np.int64], width: int) -> Generation | None:
         """The generation that this call belongs to, moved to it; None for a call that is none of our business."""
-        if not (self._announced and threading.get_ident() in self._announced):
-            for place, generation in enumerate(self._generations):
-                if generation.workspace.width == width and generation.follow(ids):
-                    if place:
-                        self._generations.insert(0, self._generations.pop(place))
-                    if generation.workspace.count != ids.shape[0]:
-                        generation.workspace = self._workspace(generation, width)
-                    return generation
+        thread = threading.get_ident()
+        announced = thread in self._announced
+        if not announced and (generation := self._known(ids, width, thread)) is not None:
+            return generation
         if _called_by_foreign_assistant():
             return None
+        if not announced:
+            for generation in self._generations:
+                if generation.workspace.width == width and generation.compare(ids) == LEAPS:
+                    return self._follow(generation, ids, thread)
         self._check_width(width)
         generation = self._begin(ids)
         generation.workspace = self._workspace(generation, width)
-        self._announced.discard(threading.get_ident())
+        self._announced.discard(thread)
         self._generations.insert(0, generation)
         del self._generations[_REMEMBERED:]
+        return generation
+
+    def _known(self, ids: npt.NDArray[np.int64], width: int, thread: int) -> Generation | None:
+        """The generation that `ids` go on from: one of this thread, one that loses nothing, the last used, in turn."""
+        best, best_rank = None, -1
+        for generation in self._generations:
+            if generation.workspace.width == width:
+                fit = generation.compare(ids)
+                own = generation.thread == thread
+                if own and fit == EXTENDS:
+                    return self._follow(generation, ids, thread)
+                if fit >= REVISITS and (rank := 2 * own + (fit == EXTENDS)) > best_rank:
+                    best, best_rank = generation, rank
+        return None if best is None else self._follow(best, ids, thread)
+
+    def _follow(self, generation: Generation, ids: npt.NDArray[np.int64], thread: int) -> Generation:
+        generation.follow(ids)
+        generation.thread = thread
+        if self._generations[0] is not generation:
+            self._generations.remove(generation)
+            self._generations.insert(0, generation)
+        if generation.workspace.count != ids.shape[0]:
+            generation.workspace = self._workspace(generation, generation.workspace.width)
         return generation
 
     def _check_width(self, width: int) -> None:

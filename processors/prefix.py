@@ -7,8 +7,8 @@ forward pass over them), and each row takes over the matcher of the row whose id
 
     ids[r] = ids of row s in the call before, up to `common`, plus at most one new id
 
-In all modes of `generate` each new sequence is a known one, cut anywhere, plus at most one token. A row that fits none
-means that this is another generation.
+In all modes of `generate` each new sequence is a known one, cut anywhere, plus at most one token. Own loops may also
+write several tokens at once, all of them legal. A row that fits neither means that this is another generation.
 
     `Cursor`      one sequence: a matcher and how much of the sequence it has accepted
     `Generation`  the rows of one `generate` call: prompt length, ids of the last call, cursors
@@ -19,6 +19,7 @@ rollback that `Matcher.rollback` does for nothing); counting calls (wrong everyw
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -27,7 +28,9 @@ import numpy.typing as npt
 
 from processors.kernels.sources import find_sources
 
-__all__ = ["Cursor", "Generation", "MatcherLike"]
+__all__ = ["EXTENDS", "FOREIGN", "LEAPS", "REVISITS", "Cursor", "Generation", "MatcherLike"]
+
+FOREIGN, LEAPS, REVISITS, EXTENDS = range(4)
 
 Ids = npt.NDArray[np.int64]
 
@@ -54,13 +57,16 @@ class Cursor:
     def __init__(self, matcher: MatcherLike, size: int, legal: int = 0) -> None:
         self.matcher, self.size, self.legal = matcher, size, legal
 
-    def move(self, keep: int, token: int) -> None:
-        """Go back to the first `keep` ids after the prompt, then on by `token` (-1: no new one)."""
+    def move(self, keep: int, tokens: Sequence[int]) -> None:
+        """Go back to the first `keep` ids after the prompt, then on by `tokens`."""
         if self.legal > keep:
             self.matcher.rollback(self.legal - keep)
             self.legal = keep
-        if self.legal == keep and 0 <= token < self.size and self.matcher.accept(token):
-            self.legal += 1
+        if self.legal == keep:
+            for token in tokens:
+                if not (0 <= token < self.size and self.matcher.accept(token)):
+                    break
+                self.legal += 1
 
     def copy(self) -> Cursor:
         return Cursor(self.matcher.copy(), self.size, self.legal)
@@ -73,14 +79,28 @@ class Generation:
     another block.
     """
 
-    __slots__ = ("_common", "_source", "blocks", "cursors", "ids", "length", "prompt_length", "workspace")
+    __slots__ = (
+        "_common",
+        "_in_place",
+        "_least",
+        "_source",
+        "blocks",
+        "cursors",
+        "ids",
+        "length",
+        "prompt_length",
+        "thread",
+        "workspace",
+    )
 
     def __init__(self, ids: Ids, cursors: Sequence[Cursor | None], blocks: int = 1) -> None:
         rows, length = ids.shape
         self.prompt_length = self.length = length
         self.blocks = blocks
         self.cursors = list(cursors)
-        self.workspace: Any = None
+        self.workspace: Any = None  # what the processor keeps for these rows
+        self.thread = threading.get_ident()
+        self._in_place, self._least = True, length
         self._resize(rows, length)
         self.ids[:, :length] = ids
 
@@ -95,23 +115,47 @@ class Generation:
         written: int = self.length - self.prompt_length
         return written
 
-    def follow(self, ids: Ids) -> bool:
-        """Take `ids` [R, L] as the next call of this generation; False, and nothing done, if it cannot be one."""
+    def compare(self, ids: Ids) -> int:
+        """How `ids` [R, L] go on from the last call: one of the constants below. Nothing is changed.
+
+        EXTENDS  every row is a known one, whole, with at most one id more
+        REVISITS every row is a known one, cut somewhere, with at most one id more
+        LEAPS    as those, but rows have several new ids, and their matchers take all of them
+        FOREIGN  anything else
+        """
         rows, length = ids.shape
         if length < self.prompt_length or (rows != len(self.cursors) and self.blocks != 1):
-            return False
+            return FOREIGN
         if rows != len(self._source):
             self._source, self._common = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
         found = find_sources(ids, self.ids, self.length, self.blocks, self._source, self._common)
-        least, in_place = found >> 1, found & 1
-        if least < max(self.prompt_length, length - 1):
-            return False
-        if in_place and length == self.length + 1 == least + 1 and length <= self.ids.shape[1]:
+        least, self._in_place = found >> 1, bool(found & 1)
+        self._least = least
+        if least < self.prompt_length:
+            return FOREIGN
+        if least >= length - 1:
+            return EXTENDS if least >= self.length else REVISITS
+        return LEAPS if self._can_leap(ids) else FOREIGN
+
+    def _can_leap(self, ids: Ids) -> bool:
+        for row, (source, common) in enumerate(zip(self._source.tolist(), self._common.tolist(), strict=True)):
+            cursor = self.cursors[source]
+            if cursor is None or cursor.legal < common - self.prompt_length:
+                return False
+            probe = cursor.copy()
+            probe.move(common - self.prompt_length, ids[row, common:].tolist())
+            if probe.legal < ids.shape[1] - self.prompt_length:
+                return False
+        return True
+
+    def follow(self, ids: Ids) -> None:
+        """Take `ids`, which have just been compared, as the next call of this generation."""
+        length = ids.shape[1]
+        if self._in_place and length == self.length + 1 <= self.ids.shape[1] and self._least == self.length:
             self._append(ids)
         else:
             self._rearrange(ids)
         self.length = length
-        return True
 
     def _append(self, ids: Ids) -> None:
         """The common case: every row goes on by one id."""
@@ -121,7 +165,7 @@ class Generation:
             token = int(ids[row, at])
             self.ids[row, at] = token
             if cursor is not None and cursor.legal == keep:
-                cursor.move(keep, token)
+                cursor.move(keep, (token,))
 
     def _rearrange(self, ids: Ids) -> None:
         """Rows permuted, duplicated, dropped or cut: move matchers, copy those that several rows go on from."""
@@ -134,7 +178,7 @@ class Generation:
             taken.add(source)
         for row, (cursor, common) in enumerate(zip(cursors, self._common.tolist(), strict=True)):
             if cursor is not None:
-                cursor.move(common - self.prompt_length, int(ids[row, common]) if common < length else -1)
+                cursor.move(common - self.prompt_length, ids[row, common:].tolist())
         self.cursors = cursors
         if rows != self.ids.shape[0] or length > self.ids.shape[1]:
             self._resize(rows, length)

@@ -37,6 +37,7 @@ def llama(seed: int = 0, width: int = WIDTH) -> Any:
 @cache
 def t5() -> Any:
     torch.manual_seed(1)
+    options: dict[str, Any] = {"decoder_start_token_id": PAD, "tie_word_embeddings": False}
     config = T5Config(
         vocab_size=WIDTH,
         d_model=16,
@@ -47,7 +48,6 @@ def t5() -> Any:
         num_heads=2,
         eos_token_id=EOS,
         pad_token_id=PAD,
-        decoder_start_token_id=PAD,
-        tie_word_embeddings=False,
+        **options,
     )
     return T5ForConditionalGeneration(config).eval()
