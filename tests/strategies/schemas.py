@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["instances", "schemas"]
+__all__ = ["circular", "instances", "schemas"]
 
 NAMES = ("a", "b", "c", "ab")
 STRINGS = ("", "a", "b", "ab", "abc", "bb")
@@ -94,7 +94,16 @@ def schemas(keywords: tuple[str, ...] | list[str] = FULL) -> st.SearchStrategy[d
 
     leaves = st.booleans() | extend(st.booleans() | st.just({"type": "string"})) | st.just({"$ref": "#/$defs/d"})
     nodes = st.recursive(leaves, extend, max_leaves=6)
-    return st.builds(_with_definition, extend(nodes), extend(nodes))
+    return st.builds(_with_definition, extend(nodes), extend(nodes).filter(lambda schema: not circular(schema)))
+
+
+def circular(schema: Any) -> bool:
+    """Does the definition refer to itself on the spot? Such schemas mean nothing, and `jsonschema` overflows."""
+    if not isinstance(schema, dict):
+        return False
+    inner = [schema[keyword] for keyword in ("not", "if", "then", "else") if keyword in schema]
+    inner += [item for keyword in ("allOf", "anyOf", "oneOf") for item in schema.get(keyword, ())]
+    return "$ref" in schema or any(map(circular, [*inner, *schema.get("dependentSchemas", {}).values()]))
 
 
 def _with_definition(schema: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
