@@ -7,7 +7,9 @@ parts and room. Rows live in blocks that are never moved, since kernels and othe
 
 from __future__ import annotations
 
+import itertools
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from grammars.automaton.program import Program
 from grammars.automaton.terminals import TerminalStore
 from grammars.errors import BudgetExceeded
 from grammars.kernels import layout as at
-from grammars.kernels.tier1 import insert, rehash, tier1
+from grammars.kernels.tier1 import copy_row, insert, merge, rehash, tier1
 from grammars.vocabulary import Vocabulary
 
 __all__ = ["Binding", "Tier1", "binding_for"]
@@ -28,21 +30,46 @@ Int64 = npt.NDArray[np.int64]
 
 CONTEXT = 128
 MASK_FUEL = 50_000_000
-_BLOCK_BYTES = 1 << 20
+_POOL_BYTES = 64 << 20
+
+
+class _Pool:
+    """Blocks of packed rows, handed on from dropped grammars to new ones: fresh memory costs a page fault per 4 KB."""
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[Int32]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> Int32:
+        with self._lock:
+            free = self._free.get(size)
+            if free:
+                return free.pop()
+        return np.empty(size, np.int32)
+
+    def give(self, blocks: list[Int32]) -> None:
+        with self._lock:
+            for block in blocks:
+                free = self._free.setdefault(block.size, [])
+                if len(free) * block.nbytes < _POOL_BYTES:
+                    free.append(block)
+
+
+_pool = _Pool()
 
 
 class Rows:
-    """Packed rows in blocks of about a megabyte; addresses stay valid as long as this object lives."""
+    """Packed rows in blocks; addresses stay valid as long as this object lives."""
 
     def __init__(self, words: int) -> None:
         self.words = words
         self._blocks: list[Int32] = []
-        self._left = 0
+        weakref.finalize(self, _pool.give, self._blocks)
 
-    def block(self, least: int = 1, small: bool = False) -> tuple[int, int]:
-        """(address, rows) of a fresh block."""
-        rows = max(least, (_BLOCK_BYTES >> (3 if small else 0)) // (4 * self.words))
-        block = np.empty(rows * self.words, np.int32)
+    def block(self) -> tuple[int, int]:
+        """(address, rows) of a further block: 8 rows, later 64."""
+        rows = 8 if len(self._blocks) < 16 else 64
+        block = _pool.take(rows * self.words)
         self._blocks.append(block)
         return address(block), rows
 
@@ -91,6 +118,13 @@ class Tier1:
         self.table = Table(1024)
         self.entry = GrowArray(np.int64, 256)
         self.front = GrowArray(np.int32, 4096)
+        self.root1 = GrowArray(np.int32, 256)
+        self.mbyte = GrowArray(np.uint8, 4096)
+        self.mend = GrowArray(np.int32, 4096)
+        self.mtok = GrowArray(np.int32, 8192)
+        self.mlist = GrowArray(np.int32, 4096)
+        self._merged = tuple(np.zeros(n, t) for n, t in ((2048, np.uint8), (2048, np.int32), (4096, np.int32), (2048, np.int32)))
+        self._work = np.zeros(16384, np.int64)
         self.rows = Rows(vocab.words)
         self._next, self._left = 0, 0
         self._row = np.zeros(vocab.words, np.int32)
@@ -128,19 +162,60 @@ class Tier1:
 
     def refresh(self, ctx: Int64) -> None:
         """Write the current addresses of what grows."""
-        _put(ctx, at.TRANS, self.store.trans.data)
-        _put(ctx, at.INFO, self.store.info.data)
-        _put(ctx, at.DIST, self.store.dist.data)
+        store = self.store
+        for slot, grown in (
+            (at.TRANS, store.trans),
+            (at.INFO, store.info),
+            (at.DIST, store.dist),
+            (at.ENTRY, self.entry),
+            (at.FRONT, self.front),
+            (at.ROOT1, self.root1),
+            (at.MBYTE, self.mbyte),
+            (at.MEND, self.mend),
+            (at.MTOK, self.mtok),
+            (at.MLIST, self.mlist),
+        ):
+            ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
         _put(ctx, at.T1KEY, self.table.keys)
         _put(ctx, at.T1VAL, self.table.values)
-        _put(ctx, at.ENTRY, self.entry.data)
-        _put(ctx, at.FRONT, self.front.data)
+
+    def _merge(self, frontier: Int32, first: int) -> tuple[int, int]:
+        """Merged tries below the frontier nodes, one for each label: (first root, number of roots)."""
+        labels = frontier[:, 1]
+        first_root, stop = self.root1.n // 2, len(frontier)
+        cuts = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), stop] if stop else [0]
+        for low, high in itertools.pairwise(cuts):
+            while True:
+                packed = int(
+                    merge(self._address, self.front.data, first + low, first + high, *self._merged, self._work)
+                )
+                if packed >= 0:
+                    break
+                self._merged = tuple(np.zeros(2 * a.size, a.dtype) for a in self._merged)
+                self._work = np.zeros(2 * self._work.size, np.int64)
+            nodes, tokens = packed & 0xFFFFFFFF, packed >> 32
+            mbyte, mend, mtok, mlist = self._merged
+            root = self.mbyte.extend(mbyte[:nodes])
+            self.mend.extend(mend[:nodes] + root)
+            shifted = mtok[: 2 * nodes].copy()
+            shifted[::2] += self.mlist.n
+            self.mtok.extend(shifted)
+            self.mlist.extend(mlist[:tokens])
+            self.root1.extend((int(labels[low]), root))
+        return first_root, self.root1.n // 2 - first_root
 
     def keep(self) -> tuple[object, ...]:
         """The arrays whose addresses `refresh` wrote: whoever holds a context holds these."""
         store = self.store
         return (store.trans.data, store.info.data, store.dist.data, self.table.keys, self.table.values,
-                self.entry.data, self.front.data)  # fmt: skip
+                self.entry.data, self.front.data, self.root1.data, self.mbyte.data, self.mend.data, self.mtok.data,
+                self.mlist.data)  # fmt: skip
+
+    def _point(self) -> None:
+        """Addresses that filling rows changes."""
+        ctx, store = self.ctx, self.store
+        ctx[at.TRANS], ctx[at.TRANS + 64] = store.trans.address, store.trans.data.size
+        ctx[at.INFO], ctx[at.INFO + 64] = store.info.address, store.info.data.size
 
     def build(self, q: int, low: int, high: int) -> None:
         """Compute the entry of terminal state q with low..high characters to come."""
@@ -149,8 +224,7 @@ class Tier1:
                 return
             self._built.add((q, low, high))
             while True:
-                _put(self.ctx, at.TRANS, self.store.trans.data)
-                _put(self.ctx, at.INFO, self.store.info.data)
+                self._point()
                 items = int(tier1(self._address, q, low, high, self._row, self._out, self._levels))
                 if items < 0:
                     for state in self._out[: -1 - items].tolist():
@@ -164,21 +238,15 @@ class Tier1:
             ordered = np.concatenate([found[inner][np.argsort(found[inner][:, 1], kind="stable")], found[~inner]])
             first = self.front.extend(ordered.reshape(-1)) // 2
             if not self._left:
-                self._next, self._left = self.rows.block(small=True)
+                self._next, self._left = self.rows.block()
             place = self._next
             self._next += 4 * self.words
             self._left -= 1
-            _view(place, self.words)[:] = self._row
-            entry = self.entry.extend((place, first, int(inner.sum()), items)) // 4
+            copy_row(place, self._row)
+            roots = self._merge(ordered[: int(inner.sum())], first)
+            entry = self.entry.extend((place, first, int(inner.sum()), items, *roots, 0, 0)) // 8
             self.table.insert((q << 32) + (low << 16) + high + 2, entry)
             self.refresh(self.ctx)
-
-
-def _view(place: int, words: int) -> Int32:
-    """The row at an address, as an array."""
-    import ctypes
-
-    return np.ctypeslib.as_array((ctypes.c_int32 * words).from_address(place))
 
 
 class Binding:
@@ -221,7 +289,7 @@ class Binding:
             (at.ROOTS, program.roots),
             (at.KSUF, program.ksuf),
         ):
-            _put(ctx, slot, grown.data)
+            ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
         _put(ctx, at.MKEY, self.memo.keys)
         _put(ctx, at.MVAL, self.memo.values)
         _put(ctx, at.STCOST, self._stcost)
@@ -238,10 +306,12 @@ class Binding:
         """More room for remembered rows (NEED_ROOM)."""
         room = self._room
         if room[at.R_ROWS] <= 0:
-            room[at.R_NEXT], room[at.R_ROWS] = self.rows.block(small=self.rows.nbytes < 4 * _BLOCK_BYTES)
+            room[at.R_NEXT], room[at.R_ROWS] = self.rows.block()
         self.memo.n = self.memo.keys.size // 2 - int(room[at.R_MEMO])
-        while self.memo.keys.size // 2 - self.memo.n < 128:
-            self.memo.grow()
+        if self.memo.keys.size // 2 - self.memo.n < 64:
+            while self.memo.keys.size // 2 - self.memo.n < 128:
+                self.memo.grow()
+            self.refresh()
         room[at.R_MEMO] = self.memo.keys.size // 2 - self.memo.n
 
     def answer(self, status: int, ctx: Int64) -> None:
@@ -256,6 +326,7 @@ class Binding:
             self.program.store.fill(int(ctx[at.OUT0]))
         elif status == at.NEED_ROOM:
             self.room()
+            return
         else:
             raise BudgetExceeded(
                 "mask_fuel", MASK_FUEL, remedy="The grammar is too ambiguous here: write overlapping branches apart."

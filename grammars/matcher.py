@@ -102,7 +102,8 @@ class Matcher:
             self._point()
         else:
             self._binding.answer(status, self._ctx)
-            self._attach()
+            if self._version != self._binding.version:
+                self._attach()
 
     # ------------------------------------------------------------------------------------------------ reading
 

@@ -19,10 +19,11 @@ def address(array: npt.NDArray[Any]) -> int:
 class GrowArray:
     """A numpy array with room to spare. `data` may be replaced by `extend`: read it anew after growing."""
 
-    __slots__ = ("data", "fill", "n")
+    __slots__ = ("address", "data", "fill", "n")
 
     def __init__(self, dtype: Any, capacity: int = 64, fill: int = 0) -> None:
         self.data: npt.NDArray[Any] = np.full(capacity, fill, dtype)
+        self.address = address(self.data)
         self.n = 0
         self.fill = fill
 
@@ -33,6 +34,7 @@ class GrowArray:
             grown = np.full(max(need, 2 * self.data.size), self.fill, self.data.dtype)
             grown[: self.n] = self.data[: self.n]
             self.data = grown
+            self.address = address(grown)
 
     def extend(self, values: Sequence[int] | npt.NDArray[Any]) -> int:
         """Append; returns the index of the first new entry."""

@@ -29,8 +29,11 @@ BOUNDS  bounds    [.]        pairs lo, hi of counted strings (hi -1: none)
 ROOTS   roots     [17]       nodes: object first/next and array first/next by flags (4 each)
 TBYTE.. vocabulary trie in preorder (see `grammars.vocabulary`)
 T1KEY   t1key     [H] int64  hash of (q, lo, hi), 0: free;  T1VAL int64: entry
-ENTRY   entry     [E*4] int64  address of the row, first frontier item, items with children (these first), all items
+ENTRY   entry     [E*8] int64  address of the row, first frontier item, items with children (these first), all items,
+                             first root and number of roots in ROOT1 (one for each label)
 FRONT   front     [F*2]      trie node where the terminal accepts, label
+ROOT1   root1     [.*2]      label, node in the merged tries;  those, in preorder: MBYTE uint8, MEND, MTOK [.*2]:
+                             first entry and number of entries in MLIST, the tokens
 MKEY    mkey      [M] int64  memo keys, 0: free;  MVAL int64: address of a row, or DEEPER
 """
 
@@ -40,10 +43,10 @@ from __future__ import annotations
 TRANS, INFO, NODE, ALTS, ST, EDGE, OSPEC, ASPEC, BOUNDS, ROOTS = range(10)
 TBYTE, TEND, TTOK, TDUP, TPAR, ROOTC, TOKOFF, TOKBYTE, EOS = range(10, 19)
 T1KEY, T1VAL, ENTRY, FRONT, MKEY, MVAL = range(19, 25)
-MAT, SCR, TMP, DIST, STCOST, NCOST, KSUF, ROOM = range(25, 33)
+MAT, SCR, TMP, DIST, STCOST, NCOST, KSUF, ROOM, ROOT1, MBYTE, MEND, MTOK, MLIST = range(25, 38)
 # --- context slots: scalars
-S_WORDS, S_ANY, S_LONGEST, S_FUEL = range(33, 37)
-OUT0, OUT1, OUT2 = range(40, 43)
+S_WORDS, S_ANY, S_LONGEST, S_FUEL = range(40, 44)
+OUT0, OUT1, OUT2 = range(44, 47)
 
 # --- words of the ROOM array, shared by the matchers of a grammar
 R_NEXT, R_ROWS, R_MEMO = range(3)

@@ -43,12 +43,15 @@ def _unite(row, address, words):
 
 
 @inner
-def _walk(ctx, mat, scr, start, base, count, row, budget):
+def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
     """Allow every token below trie node `start` that the set at `base` (the state at `start`) can spell.
 
-    With a budget >= 0 only tokens after which the text can be finished with `budget` more tokens.
+    With a budget >= 0 only tokens after which the text can be finished with `budget` more tokens. `merged`: the trie
+    is one of the merged ones, whose nodes list their tokens.
     """
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
+    if merged:
+        tbyte, tend, ttok, dup = _u8(ctx, MBYTE), _i32(ctx, MEND), _i32(ctx, MTOK), _i32(ctx, MLIST)
     depth = 0
     at = LEVELS
     scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = base, count, _i4(tend, start), mat[M_TOP]
@@ -69,7 +72,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget):
             st = _i32(ctx, ST)
             if _i4(st, 6 * s + 1) == 1:
                 symbol = _i4(_i32(ctx, EDGE), 2 * _i4(st, 6 * s))
-                if start == 0 and depth == 0:
+                if start == 0 and depth == 0 and not merged:
                     child = _i4(_i32(ctx, ROOTC), symbol)
                     if child < i:
                         return
@@ -79,23 +82,32 @@ def _walk(ctx, mat, scr, start, base, count, row, budget):
                     while i < stop and _u1(tbyte, i) < symbol:
                         i = _i4(tend, i)
                     if i >= stop or _u1(tbyte, i) != symbol:
-                        i = stop
+                        scr[at + 2] = i
                         continue
         out = base + count * CFG
         made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
         if mat[M_STATUS] != OK:
             return
+        end = _i4(tend, i)
         if made > 0 or mat[M_ACC]:
-            token = _i4(ttok, i)
-            if token >= 0 and (budget < 0 or _distance(ctx, mat, scr, out, made) <= budget):
-                _allow(row, token, dup)
-            if _i4(tend, i) > i + 1 and made > 0:
+            if merged:
+                tokens = _i4(ttok, 2 * i + 1)
+                if tokens > 0 and (budget < 0 or _distance(ctx, mat, scr, out, made) <= budget):
+                    first = _i4(ttok, 2 * i)
+                    for j in range(first, first + tokens):
+                        token = _i4(dup, j)
+                        row[token >> 5] |= np.int32(1) << np.int32(token & 31)
+            else:
+                token = _i4(ttok, i)
+                if token >= 0 and (budget < 0 or _distance(ctx, mat, scr, out, made) <= budget):
+                    _allow(row, token, dup)
+            if end > i + 1 and made > 0:
                 depth += 1
                 at += 4
-                scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = out, made, _i4(tend, i), mat[M_TOP]
+                scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = out, made, end, mat[M_TOP]
                 i += 1
                 continue
-        i = _i4(tend, i)
+        i = end
 
 
 @inner
@@ -159,7 +171,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
                     if _i4(ttok, i) >= 0 and (budget < 0 or _distance(ctx, mat, scr, base, made) <= budget):
                         _allow(row, _i4(ttok, i), dup)
                     if _i4(tend, i) > i + 1:
-                        _walk(ctx, mat, scr, i, base, made, row, budget)
+                        _walk(ctx, mat, scr, i, base, made, row, budget, False)
                         if mat[M_STATUS] != OK:
                             return decided
                     mat[M_TOP] = top
@@ -293,56 +305,58 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
         mat[M_STATUS] = NEED_T1
         return
     entry, front = _i64(ctx, ENTRY), _i32(ctx, FRONT)
-    first, inner, items = entry[4 * e + 1], entry[4 * e + 2], entry[4 * e + 3]
-    _unite(row, entry[4 * e], ctx[S_WORDS])
-    decided = np.int64(0)
-    if is_key:
-        decided = _declared_keys(ctx, mat, scr, at, base, row, budget)
-        if decided >= 0 and mat[f + F_X] != 0 and mat[M_STATUS] == OK:
-            decided = _repeated_keys(ctx, mat, scr, at, first, items, row, decided)
-        if decided < 0:
-            mat[M_STATUS] = OUT_OF_FUEL
+    first, parents, items = entry[8 * e + 1], entry[8 * e + 2], entry[8 * e + 3]
+    _unite(row, entry[8 * e], ctx[S_WORDS])
+    top = mat[M_TOP]
+    mat[M_EXACT] = 0
+    root1 = _i32(ctx, ROOT1)
+    for k in range(entry[8 * e + 4], entry[8 * e + 4] + entry[8 * e + 5]):
+        made = _frontier_set(ctx, mat, scr, at, _i4(root1, 2 * k), UNKNOWN, base)
+        if made > 0 and mat[M_STATUS] == OK:
+            _walk(ctx, mat, scr, _i4(root1, 2 * k + 1), base, made, row, budget, True)
+        mat[M_TOP] = top
         if mat[M_STATUS] != OK:
             return
-    top = mat[M_TOP]
-    known = np.int64(-1)
-    made = np.int64(0)
-    mat[M_EXACT] = 0
-    exact = False
-    k = first
-    while True:
-        if k == first + inner:
-            if exact or not mat[M_EXACT]:
-                break
-            # a token closes this key and writes it again: once more, with the hash of each key
-            exact = True
-            k = first
-        x, label = _i4(front, 2 * k), np.int64(_i4(front, 2 * k + 1))
-        k += 1
+    if not is_key:
+        return
+    again = mat[M_EXACT]
+    decided = _declared_keys(ctx, mat, scr, at, base, row, budget)
+    if decided >= 0 and mat[f + F_X] != 0 and mat[M_STATUS] == OK:
+        decided = _repeated_keys(ctx, mat, scr, at, first, items, row, decided)
+    if decided < 0:
+        mat[M_STATUS] = OUT_OF_FUEL
+    if mat[M_STATUS] != OK or not again:
+        return
+    # some token closes this key and another one: once more, with the hash of each key
+    mat[M_VOLATILE] = 1
+    for k in range(first, first + parents):
+        x = _i4(front, 2 * k)
         skip = False
         for j in range(decided):
             skip = skip or scr[WORK + j] == x
-        if skip:
-            continue
-        if label != known or exact:
-            known = label
+        if not skip:
+            h = _path_hash(ctx, scr, x, scr[at + 3], scr[at + 4])
+            made = _frontier_set(ctx, mat, scr, at, _i4(front, 2 * k + 1), h, base)
+            if made > 0 and mat[M_STATUS] == OK:
+                _walk(ctx, mat, scr, x, base, made, row, budget, False)
             mat[M_TOP] = top
-            mat[M_ACC] = 0
-            if is_key:
-                ospec = _i32(ctx, OSPEC)
-                h = _path_hash(ctx, scr, x, scr[at + 3], scr[at + 4]) if exact else UNKNOWN
-                g = _with_extra(ctx, mat, f, h)
-                if g < 0:
-                    continue
-                made = _close(ctx, mat, scr, _i4(ospec, _i4(ospec, mat[f + F_SPEC] + O_OTHER) + label), g, base, 0)
-            else:
-                made = _close(ctx, mat, scr, _i4(node, 4 * n + 2) + label, f, base, 0)
             if mat[M_STATUS] != OK:
                 return
-        _walk(ctx, mat, scr, x, base, made, row, budget)
-        if mat[M_STATUS] != OK:
-            return
-    mat[M_TOP] = top
+
+
+@inner
+def _frontier_set(ctx, mat, scr, at, label, key, base):
+    """The set after the terminal of the configuration at `at` ended with `label` (and undeclared key hash `key`)."""
+    node = _i32(ctx, NODE)
+    n, f = scr[at + 1], scr[at + 2]
+    mat[M_ACC] = 0
+    if _i4(node, 4 * n) == OP_KEY:
+        ospec = _i32(ctx, OSPEC)
+        g = _with_extra(ctx, mat, f, key)
+        if g < 0:
+            return 0
+        return _close(ctx, mat, scr, _i4(ospec, _i4(ospec, mat[f + F_SPEC] + O_OTHER) + label), g, base, 0)
+    return _close(ctx, mat, scr, _i4(node, 4 * n + 2) + label, f, base, 0)
 
 
 @inner
@@ -462,7 +476,7 @@ def fill(address, row, budget):
                 if mat[M_STATUS] != OK:
                     break
     if mat[M_STATUS] == OK and light > 0:
-        _walk(ctx, mat, scr, 0, base, light, row, budget)
+        _walk(ctx, mat, scr, 0, base, light, row, budget, False)
     mat[M_TOP] = top
     if mat[M_STATUS] != OK:
         return mat[M_STATUS]

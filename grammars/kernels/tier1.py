@@ -4,9 +4,10 @@ One pass over the vocabulary trie under one terminal state, 4 to 6 ns a node, on
 """
 
 from __future__ import annotations
+from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _u1, _u8
+from grammars.kernels.frames import _context, _i4, _i32, _pointer32, _u1, _u8
 from grammars.kernels.layout import *
 from grammars.kernels.masks import _allow
 
@@ -77,6 +78,122 @@ def tier1(address, q, low, high, row, out, levels):
                 continue
         i = _i4(tend, i)
     return -1 - missing if missing else items
+
+
+@kernel
+def merge(address, front, first, stop, mbyte, mend, mtok, mlist, work):
+    """Lay the sub-tries below the frontier nodes [first, stop) over each other, in preorder.
+
+    A merged node stands for the trie nodes that the same bytes reach from different frontier nodes; it lists their
+    tokens. Written from index 0 of mbyte uint8, mend, mtok [2 a node], mlist; work: int64 scratch. Returns the number
+    of nodes (the root first) and, packed above 32 bits, of tokens; -1: too little room.
+    """
+    ctx = _context(address)
+    tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
+    room = work.size // 2
+    # pending groups on a stack: work[2k], work[2k+1] = first and stop of a slice of `pool`; pool grows behind
+    pool = work[room:]
+    used = 0
+    for k in range(first, stop):
+        if used >= pool.size:
+            return -1
+        pool[used] = front[2 * k]
+        used += 1
+    nodes, tokens, depth = 0, 0, 0
+    # a level: slice of the children (sorted by byte) still to visit, and the merged node they belong to
+    mbyte[0] = 0
+    mtok[0], mtok[1] = 0, 0
+    nodes = 1
+    low = used
+    for k in range(used):
+        x = pool[k]
+        y = x + 1
+        while y < _i4(tend, x):
+            if used >= pool.size:
+                return -1
+            pool[used] = y
+            used += 1
+            y = _i4(tend, y)
+    _sort_by_byte(pool, low, used, tbyte)
+    work[0], work[1], work[2], work[3] = low, used, 0, low
+    while True:
+        at = 4 * depth
+        if work[at] >= work[at + 1]:
+            mend[work[at + 2]] = nodes
+            used = work[at + 3]
+            if depth == 0:
+                return nodes | (tokens << 32)
+            depth -= 1
+            continue
+        # the run of children with the same byte becomes one merged node
+        run = work[at]
+        byte = _u1(tbyte, pool[run])
+        stop_run = run
+        if nodes >= mbyte.size or 2 * nodes + 1 >= mtok.size or at + 8 > room:
+            return -1
+        mbyte[nodes] = byte
+        mtok[2 * nodes] = tokens
+        while stop_run < work[at + 1] and _u1(tbyte, pool[stop_run]) == byte:
+            token = _i4(ttok, pool[stop_run])
+            while token >= 0:
+                if tokens >= mlist.size:
+                    return -1
+                mlist[tokens] = token
+                tokens += 1
+                token = _i4(dup, token)
+            stop_run += 1
+        mtok[2 * nodes + 1] = tokens - mtok[2 * nodes]
+        work[at] = stop_run
+        low = used
+        for k in range(run, stop_run):
+            y = pool[k] + 1
+            while y < _i4(tend, pool[k]):
+                if used >= pool.size:
+                    return -1
+                pool[used] = y
+                used += 1
+                y = _i4(tend, y)
+        _sort_by_byte(pool, low, used, tbyte)
+        depth += 1
+        work[at + 4], work[at + 5], work[at + 6], work[at + 7] = low, used, nodes, low
+        nodes += 1
+
+
+@inner
+def _sort_by_byte(pool, low, high, tbyte):
+    """Heap sort of pool[low:high] by (byte, node)."""
+    n = high - low
+    start = n // 2
+    end = n
+    while end > 1:
+        if start > 0:
+            start -= 1
+        else:
+            end -= 1
+            pool[low], pool[low + end] = pool[low + end], pool[low]
+        root = start
+        while 2 * root + 1 < end:
+            child = 2 * root + 1
+            if child + 1 < end and _order(pool[low + child], tbyte) < _order(pool[low + child + 1], tbyte):
+                child += 1
+            if _order(pool[low + root], tbyte) >= _order(pool[low + child], tbyte):
+                break
+            pool[low + root], pool[low + child] = pool[low + child], pool[low + root]
+            root = child
+
+
+@inner
+def _order(node, tbyte):
+    return (_u1(tbyte, node) << 40) + node
+
+
+@kernel
+def copy_row(address, row):
+    """Write `row` to the packed row at an address."""
+    store = carray(_pointer32(address), (row.size,))
+    for w in range(row.size):
+        store[w] = row[w]
+    return 0
 
 
 @kernel
