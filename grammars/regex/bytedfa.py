@@ -147,6 +147,10 @@ def _mask_below(alphabet: Alphabet, encoding: str, kind: str, base: int) -> int:
     span = _SPAN.get(kind)
     if span is not None:
         return alphabet.between(base, base + span - 1)
+    if kind == "h4" or (kind == "esc" and encoding == "json_any"):
+        return alphabet.full
+    if kind == "esc":
+        return alphabet.between(0, 0x1F) | 1 << alphabet.class_at(0x22) | 1 << alphabet.class_at(0x5C)
     mask = 0
     for entry in _entries(alphabet, encoding, kind, base):
         mask |= entry[4]
@@ -181,13 +185,24 @@ def _split_characters(alphabet: Alphabet, branch: _Branch, into: list[_Entry]) -
 
 def _split_places(alphabet: Alphabet, encoding: str, branch: _Branch, into: list[_Entry]) -> None:
     first, last, kind, base, size = branch
-    for byte in range(first, last + 1):
-        code = base + (byte - first) * size
-        mask = _mask_below(alphabet, encoding, kind, code)
-        if into and into[-1][1] == byte - 1 and into[-1][2] == kind and into[-1][4] == mask and not mask & (mask - 1):
-            into[-1] = (into[-1][0], byte, kind, into[-1][3], mask)
+    if not size:
+        into.append((first, last, kind, base, _mask_below(alphabet, encoding, kind, base)))
+        return
+    ends = alphabet.ends
+    index = bisect_right(alphabet.starts, base) - 1
+    code = base
+    while first <= last:
+        while ends[index] < code:
+            index += 1
+        # As many bytes as lie within one interval, or one byte that a border cuts.
+        count = min((ends[index] + 1 - code) // size, last + 1 - first)
+        if count:
+            into.append((first, first + count - 1, kind, code, 1 << alphabet.classes[index]))
         else:
-            into.append((byte, byte, kind, code, mask))
+            count = 1
+            into.append((first, first, kind, code, alphabet.between(code, code + size - 1)))
+        first += count
+        code += count * size
 
 
 class ByteDfa:

@@ -28,10 +28,10 @@ EMPTY: Node = ("cat", ())
 NEVER: Node = ("alt", ())
 ANY_CHAR: Node = ("set", ALL)
 ANY: Node = ("rep", ANY_CHAR, 0, None)
-BEGIN: Node = ("behind", EMPTY, False)
-"""At the beginning: what has been read is the empty text."""
-END: Node = ("ahead", EMPTY, False)
-"""At the end: what remains is the empty text. (`lower` adds no .* behind these two.)"""
+BEGIN: Node = ("behind", ANY_CHAR, True)
+"""At the beginning: no character stands before."""
+END: Node = ("ahead", ANY_CHAR, True)
+"""At the end: no character follows."""
 
 
 class Alphabet:
@@ -150,10 +150,8 @@ def lower(node: Node, terms: Terms, mask_of: dict[Charset, int]) -> Term:
     if kind == "closed":
         return terms.closed(inner)
     if kind == "ahead":
-        rest = inner if node is END or node[1] == EMPTY else terms.cat(inner, terms.all)
-        return terms.ahead(rest, node[2])
-    read = inner if node[1] == EMPTY else terms.cat(terms.all, inner)
-    return terms.behind(read, node[2])
+        return terms.ahead(terms.cat(inner, terms.all), node[2])
+    return terms.behind(terms.cat(terms.all, inner), node[2])
 
 
 def searching(node: Node) -> Node:

@@ -367,8 +367,9 @@ class Terms:
         if op == CAT:
             return self._derive_cat(term)
         if op == REP:
+            # A body that only asserts (behind) and holds here may be used up any number of times before it reads.
             body, low, high = term.a, term.b, term.c
-            rest = self.rep(body, max(low - 1, 0), None if high is None else high - 1)  # type: ignore
+            rest = self.rep(body, 0 if body.nullable else max(low - 1, 0), None if high is None else high - 1)  # type: ignore
             return self._then(self.derive(body), rest)  # type: ignore[arg-type]
         return []
 
