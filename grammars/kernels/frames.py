@@ -6,6 +6,7 @@ frame counts items. A change makes a new record; the parent link stays. `layout`
 
 from __future__ import annotations
 
+import numpy as np
 from numba import carray, types
 from numba.extending import intrinsic
 
@@ -77,9 +78,12 @@ def _i64(ctx, slot):
 
 @inner
 def _mix(h, value):
-    """One round of a 64-bit multiplicative hash with a final xor-shift."""
-    h = (h ^ value) * -7046029254386353131
-    return h ^ ((h >> 29) & 0x7FFFFFFFF)
+    """One round of a 64-bit multiplicative hash with a final xor-shift.
+
+    Unsigned: numba marks signed products as not overflowing, and LLVM takes it at its word.
+    """
+    x = (np.uint64(h) ^ np.uint64(value)) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64(x ^ (x >> np.uint64(29)))
 
 
 # ---------------------------------------------------------------------------------------------------------------- frames

@@ -7,7 +7,7 @@ from __future__ import annotations
 from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _pointer32, _u1, _u8
+from grammars.kernels.frames import _context, _i4, _i32, _mix, _pointer32, _u1, _u8
 from grammars.kernels.layout import *
 from grammars.kernels.masks import _allow
 
@@ -219,13 +219,7 @@ def insert(keys, values, key, value):
 
 @inner
 def _slot(keys, key):
-    place = _hash(key) & (keys.size - 1)
+    place = _mix(0, key) & (keys.size - 1)
     while keys[place] != 0 and keys[place] != key:
         place = (place + 1) & (keys.size - 1)
     return place
-
-
-@inner
-def _hash(key):
-    h = key * -7046029254386353131
-    return h ^ ((h >> 29) & 0x7FFFFFFFF)
