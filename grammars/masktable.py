@@ -223,12 +223,12 @@ class Tier1:
             if (q, low, high) in self._built:
                 return
             self._built.add((q, low, high))
+            self.store.fill_near((q,))
             while True:
                 self._point()
                 items = int(tier1(self._address, q, low, high, self._row, self._out, self._levels))
                 if items < 0:
-                    for state in self._out[: -1 - items].tolist():
-                        self.store.fill(state)
+                    self.store.fill_near(self._out[: -1 - items].tolist())
                 elif 2 * items > self._out.size:
                     self._out = np.zeros(4 * items, np.int32)
                 else:

@@ -8,6 +8,8 @@ from grammars.regex import ByteDfa
 
 __all__ = ["LabelledDfa"]
 
+_DEAD = [-1] * 256
+
 
 class LabelledDfa:
     """The lazy product of byte automata; a state is live as long as one part is. Label: index of the accepting part."""
@@ -28,13 +30,19 @@ class LabelledDfa:
 
     def row(self, state: int) -> list[int]:
         """256 targets."""
-        rows = [part.row(s) if s >= 0 else None for part, s in zip(self._parts, self._places[state], strict=True)]
-        dead = (-1,) * len(rows)
-        targets = []
-        for byte in range(256):
-            place = tuple(-1 if row is None else row[byte] for row in rows)
-            targets.append(-1 if place == dead else self._id(place))
-        return targets
+        rows = [part.row(s) if s >= 0 else _DEAD for part, s in zip(self._parts, self._places[state], strict=True)]
+        places = list(zip(*rows, strict=True))
+        ids = {place: self._id(place) for place in set(places)}
+        ids[(-1,) * len(rows)] = -1
+        return [ids[place] for place in places]
+
+    def shared(self, state: int) -> Hashable | None:
+        """As the only part that is alive, under its label."""
+        alive = [i for i, s in enumerate(self._places[state]) if s >= 0]
+        if len(alive) != 1:
+            return None
+        name = self._parts[alive[0]].shared(self._places[state][alive[0]])
+        return None if name is None else name if alive[0] == 0 else (name, alive[0])
 
     def label(self, state: int) -> int:
         """Index of the part that accepts, -1 if none does."""

@@ -277,8 +277,9 @@ class JsonLowering:
             nodes.append(self._colon(pattern.value))
             rest = ~pattern.keys if rest is None else rest - pattern.keys
         if value.additional is not None and rest is not None:
-            languages.append(rest)
-            nodes.append(self._colon(value.additional))
+            # first, as label 0: where no pattern can match any more, its states are those of any string
+            languages.insert(0, rest)
+            nodes.insert(0, self._colon(value.additional))
         kept = [(language, node) for language, node in zip(languages, nodes, strict=True) if not language.is_empty()]
         if not kept:
             return self.any_string, []

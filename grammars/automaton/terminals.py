@@ -85,6 +85,7 @@ class TerminalStore:
         self._owner: list[tuple[Terminal, int]] = []
         self._ids: dict[Hashable, dict[int, int]] = {}
         self._measured: set[int] = set()
+        self._shared: dict[Hashable, int] = {}
         self.extras: dict[Hashable, object] = {}
         self.tier1: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self.lock = threading.RLock()
@@ -104,6 +105,14 @@ class TerminalStore:
             return q if q is not None else self._add(terminal, ids, terminal.start)
 
     def _add(self, terminal: Terminal, ids: dict[int, int], local: int) -> int:
+        shared = getattr(terminal, "shared", None)
+        name = shared(local) if shared is not None else None
+        if name is not None:
+            known = self._shared.get(name)
+            if known is not None:
+                ids[local] = known
+                return known
+            self._shared[name] = len(self._owner)
         q = len(self._owner)
         if q >= self.max_states:
             raise BudgetExceeded(
@@ -140,6 +149,18 @@ class TerminalStore:
                 if target not in ids:
                     self._add(terminal, ids, target)
             self.trans.data[256 * q : 256 * q + 256] = [ids[t] for t in row]
+
+    def fill_near(self, states: Sequence[int], most: int = 24) -> None:
+        """Compute the rows of the states and of those next to them, `most` at a time: saves rounds of a kernel."""
+        queue = list(states)
+        with self.lock:
+            for count, q in enumerate(queue):
+                if count >= max(most, len(states)):
+                    break
+                if self.trans.data[256 * q] == -2:
+                    self.fill(q)
+                    following = set(self.trans.data[256 * q : 256 * q + 256].tolist())
+                    queue.extend(t for t in following if t > 0 and self.trans.data[256 * t] == -2)
 
     def measure(self, start: int) -> None:
         """Compute `dist` (bytes to the nearest state of label 0 and of label 1) for all states from `start` on."""

@@ -244,6 +244,15 @@ class ByteDfa:
         """Between two characters of the content: not within a sequence or an escape, nor after the closing quote."""
         return not self._places[state][0]
 
+    def shared(self, state: int) -> Hashable | None:
+        """A name that such a state has in every automaton of this encoding: only where all strings may follow."""
+        kind, code, target = self._places[state]
+        if kind == "final":
+            return (self.encoding, kind)
+        if code < 0 and self.chars.is_universal(target):
+            return (self.encoding, kind)
+        return None
+
     def row(self, state: int) -> array[int]:
         """The 256 targets of a state, -1 dead."""
         return self._rows[state] or self._fill(state)

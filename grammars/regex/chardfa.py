@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 
 from grammars.errors import BudgetExceeded
 from grammars.regex.language import Alphabet, Regex, alphabet_for, collect, lower
+from grammars.regex.lengths import meets_length
 from grammars.regex.terms import Term, Terms
 
 __all__ = ["CharDfa", "start_term"]
@@ -42,7 +43,7 @@ class CharDfa:
     def _state(self, term: Term) -> int:
         number = self._number.get(term)
         if number is None:
-            if not (term.live or self._is_alive(term)):
+            if not (term.live or term.nullable or self._is_alive(term)):
                 number = -1
             else:
                 number = len(self._states)
@@ -64,6 +65,10 @@ class CharDfa:
                     moves.append((mask, target))
             self._moves[state] = moves
         return moves
+
+    def is_universal(self, state: int) -> bool:
+        """Whether all strings may follow (as far as simplification sees it)."""
+        return self._states[state] is self.terms.all
 
     def accepting(self, state: int) -> bool:
         """May the text end here?"""
@@ -165,7 +170,7 @@ class CharDfa:
         count = 0
         current: Term | None = term
         while current is not None:
-            if current.nullable or current.live or alive.get(current):
+            if current.nullable or current.live or alive.get(current) or meets_length(self.terms, current):
                 self._mark_alive(current, before)
                 return True
             if alive.get(current) is None:
