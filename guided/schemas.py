@@ -7,6 +7,8 @@ would be dropped or refused when the text is read back. `extra="allow"` opens it
 from __future__ import annotations
 
 import json
+import sys
+import typing
 from typing import Any
 
 from grammars.errors import SchemaError
@@ -51,12 +53,30 @@ def _from_type(annotation: Any) -> dict[str, Any]:
             "", f"{annotation!r} is a Python type, which takes pydantic", "pip install pydantic, or pass a dict."
         ) from error
     try:
-        return TypeAdapter(annotation).json_schema(schema_generator=_closed_generator())
+        return TypeAdapter(_readable(annotation)).json_schema(schema_generator=_closed_generator())
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError) as error:
         first = str(error).splitlines()[0]
         raise SchemaError(
             "", f"{annotation!r} has no JSON Schema: {first}", "Use types that JSON can write, or pass a dict."
         ) from error
+
+
+def _readable(annotation: Any) -> Any:
+    """Before Python 3.12 pydantic cannot read `typing.TypedDict`; the same one from typing_extensions it can."""
+    if sys.version_info >= (3, 12) or type(annotation) is not typing._TypedDictMeta:  # type: ignore[attr-defined]
+        return annotation
+    from typing_extensions import NotRequired, TypedDict  # pydantic depends on it
+
+    hints = typing.get_type_hints(annotation, include_extras=True)
+    fields = {
+        name: kind if name in annotation.__required_keys__ else NotRequired[_bare(kind)] for name, kind in hints.items()
+    }
+    return TypedDict(annotation.__name__, fields)  # type: ignore[operator]
+
+
+def _bare(kind: Any) -> Any:
+    """Without the Required or NotRequired around it."""
+    return typing.get_args(kind)[0] if typing.get_origin(kind) in (typing.Required, typing.NotRequired) else kind
 
 
 def _closed_generator() -> Any:

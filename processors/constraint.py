@@ -301,7 +301,7 @@ class _Workspace:
 
 
 def _as_array(input_ids: torch.Tensor) -> npt.NDArray[np.int64]:
-    if input_ids.device.type != "cpu":
+    if not input_ids.is_cpu:
         input_ids = input_ids.to("cpu")
     array: npt.NDArray[np.int64] = input_ids.numpy()
     if array.dtype != np.int64 or not array.flags.c_contiguous:

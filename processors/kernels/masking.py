@@ -91,7 +91,7 @@ class Masker:
 
         On an accelerator REVIVED tells of the call before: asking for this one's would wait for the device.
         """
-        if scores.device.type != "cpu" or self._backend not in (None, "numba"):
+        if not scores.is_cpu or self._backend not in (None, "numba"):
             return self._apply_on_device(scores)
         if scores.requires_grad or scores.dtype not in _BANNED:
             return self._apply_on_device(scores)
