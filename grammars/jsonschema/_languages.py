@@ -74,6 +74,8 @@ class Languages:
         excluded = {text for text in besides if language.matches(text)}
         limit = enough + len(excluded)
         dfa = CharDfa(language)
+        if dfa.start < 0:
+            return 0
         edges: dict[int, list[tuple[int, int]]] = {}
         queue, accepting = [dfa.start], 0
         seen = {dfa.start}

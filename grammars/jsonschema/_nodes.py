@@ -108,7 +108,7 @@ class References:
             uri = urldefrag(urljoin(scope.uri, ref)).url
             dialect = dialect_of(root, scope.dialect)
             own = root.get(dialect.id_keyword) if isinstance(root, dict) else None
-            if isinstance(own, str):
+            if isinstance(own, str) and not uri.endswith(own):  # else it was found under its own address
                 uri = urldefrag(urljoin(uri, own)).url
             inside = Scope(root, self._pointer_of(root, uri), uri, dialect)
             self._scopes[id(root)] = inside
@@ -122,13 +122,24 @@ class References:
             user = self._user_registry
             if isinstance(user, dict):
                 for uri, contents in user.items():
-                    registry = registry.with_resource(uri, self._resource(contents))
+                    registry = registry.with_resource(uri, self._checked(uri, contents))
             elif user is not None:
                 registry = user.combine(registry)
             resource = self._resource(self._document)
             registry = registry.with_resource(self.root.uri or _NAMELESS, resource)
             self._registry = registry.crawl()
         return self._registry
+
+    def _checked(self, uri: str, contents: Any) -> Any:
+        """A schema of the user's registry; without its inner `$id`s where these cannot be read."""
+        import referencing
+
+        resource = self._resource(contents)
+        try:
+            referencing.Registry().with_resource(uri, resource).crawl()
+        except (TypeError, AttributeError, ValueError):  # e.g. written for another draft than the one in force
+            return referencing.Resource.opaque(contents)
+        return resource
 
     def _resource(self, contents: Any) -> Any:
         import referencing.jsonschema
@@ -137,7 +148,8 @@ class References:
             4: referencing.jsonschema.DRAFT4, 6: referencing.jsonschema.DRAFT6, 7: referencing.jsonschema.DRAFT7,
             2019: referencing.jsonschema.DRAFT201909, 2020: referencing.jsonschema.DRAFT202012,
         }  # fmt: skip
-        specification: Any = specifications[dialect_of(contents, self._default).year]
+        year = dialect_of(contents, self._default).year if isinstance(contents, dict) else 2020
+        specification: Any = specifications[year]
         return specification.create_resource(contents)
 
     def _pointer_of(self, schema: Any, otherwise: str) -> str:

@@ -470,7 +470,7 @@ _DRAFT6 = {
 }
 _DRAFT7 = {**_DRAFT6, "if": _if}
 _DRAFT2019 = {
-    **{keyword: reader for keyword, reader in _DRAFT7.items() if keyword != "dependencies"},
+    **_DRAFT7,  # with `dependencies`: split in two by then, but who writes it means it, and the standard allows it
     "dependentRequired": _dependent_required,
     "dependentSchemas": _dependent_schemas,
     "unevaluatedItems": _unevaluated(ARRAY, "unevaluatedItems"),
