@@ -151,6 +151,9 @@ def masks(
     out.print(tables.judgement_table(summary))
     for section in tables.SECTIONS:
         out.print(tables.timing_table(summary, section))
+    if summary:
+        first = next(iter(summary))
+        out.print(tables.slowest_table(stats.slowest(measurements, first), first))
 
 
 @app.command()

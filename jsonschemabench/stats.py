@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from jsonschemabench.masks import Measurement, Run
 
-__all__ = ["PERCENTILES", "Distribution", "Tally", "paired_runs", "summarise", "tally"]
+__all__ = ["PERCENTILES", "Distribution", "Tally", "paired_runs", "slowest", "summarise", "tally"]
 
 PERCENTILES = {"p25": 25.0, "p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 
@@ -81,6 +82,18 @@ def paired_runs(measurements: Sequence[Measurement]) -> dict[str, list[Run]]:
         for engine, run in runs.items():
             paired[engine].append(replace(run, masks=run.masks[:masks], advances=run.advances[:advances]))
     return paired
+
+
+def slowest(measurements: Iterable[Measurement], engine: str, count: int = 10) -> list[tuple[float, str, int, str, int]]:
+    """The slowest masks of one engine: microseconds, schema, instance, spelling, token; the worst of each document."""
+    worst = (
+        (max(run.masks) / 1e3, measurement.name, run.instance, run.spelling, run.masks.index(max(run.masks)))
+        for measurement in measurements
+        if measurement.engine == engine
+        for run in measurement.runs
+        if run.masks
+    )
+    return heapq.nlargest(count, worst)
 
 
 def _times(run: Run) -> tuple[list[int], list[int]]:

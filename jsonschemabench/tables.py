@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-__all__ = ["judgement_table", "number", "timing_table"]
+__all__ = ["judgement_table", "number", "slowest_table", "timing_table"]
 
 SECTIONS = {
     "ttfm": "time to first mask (compile + mask), all schemas it compiles",
@@ -59,4 +59,17 @@ def timing_table(summary: Mapping[str, Mapping[str, Any]], section: str) -> Tabl
         times = [summary[engine][section]["values"][name] for engine in engines]
         ratios = [f"{times[0] / other:.2f}" if other else "" for other in times[1:]]
         table.add_row(name, *map(number, times), *ratios)
+    return table
+
+
+def slowest_table(worst: Sequence[tuple[float, str, int, str, int]], engine: str) -> Table:
+    """Where to look first."""
+    table = Table(title=f"slowest masks of {engine}, the worst of a document", title_style="bold")
+    table.add_column("µs", justify="right")
+    table.add_column("schema")
+    table.add_column("instance", justify="right")
+    table.add_column("spelling")
+    table.add_column("token", justify="right")
+    for microseconds, name, instance, spelling, token in worst:
+        table.add_row(number(microseconds), name, str(instance), spelling, str(token))
     return table

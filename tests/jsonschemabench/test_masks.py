@@ -11,7 +11,7 @@ import pytest
 from jsonschemabench.data import Definition
 from jsonschemabench.engines import EngineFailure, Walk
 from jsonschemabench.masks import Measurement, Run, allowed, limited, measure, order
-from jsonschemabench.stats import Distribution, paired_runs, summarise, tally
+from jsonschemabench.stats import Distribution, paired_runs, slowest, summarise, tally
 
 EOS = 256
 
@@ -164,6 +164,13 @@ def test_paired_times_are_of_the_same_tokens() -> None:
     engines = [FakeEngine("late", clock, BOTH), FakeEngine("early", clock, ["7"])]
     paired = paired_runs(measure(definition((False, [1, 3])), engines, encode, [EOS], clock=clock))
     assert [[len(run.masks) for run in runs] for runs in paired.values()] == [[1, 1], [1, 1]]
+
+
+def test_the_slowest_masks_are_named() -> None:
+    run = Run(3, "compact", valid=True, masks=[5_000, 9_000, 1_000])
+    results = [Measurement("split", "s", "e", runs=[run, Run(4, "compact", valid=True)])]
+    assert slowest(results, "e") == [(9.0, "s", 3, "compact", 1)]
+    assert slowest(results, "other") == []
 
 
 def test_percentiles_by_hand() -> None:
