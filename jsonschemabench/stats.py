@@ -16,6 +16,10 @@ __all__ = ["PERCENTILES", "Distribution", "Tally", "paired_runs", "slowest", "su
 PERCENTILES = {"p25": 25.0, "p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 
 
+SlowMask = tuple[float, str, int, str, int]
+"""Microseconds, schema, instance, spelling, token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """Count, mean, percentiles and maximum of times, in microseconds; all zero when there are none."""
@@ -84,8 +88,8 @@ def paired_runs(measurements: Sequence[Measurement]) -> dict[str, list[Run]]:
     return paired
 
 
-def slowest(measurements: Iterable[Measurement], engine: str, count: int = 10) -> list[tuple[float, str, int, str, int]]:
-    """The slowest masks of one engine: microseconds, schema, instance, spelling, token; the worst of each document."""
+def slowest(measurements: Iterable[Measurement], engine: str, count: int = 10) -> list[SlowMask]:
+    """The slowest masks of one engine, the worst of each document."""
     worst = (
         (max(run.masks) / 1e3, measurement.name, run.instance, run.spelling, run.masks.index(max(run.masks)))
         for measurement in measurements
