@@ -7,12 +7,16 @@ is what the RFC that JSON Schema names says, with month lengths, leap years, lab
     duration                RFC 3339 appendix A
     email, idn-email        RFC 5321 Mailbox (dot-string or quoted, domain or address literal; 64 octets before the @);
                             idn: RFC 6531, any non-ASCII character in addition
-    hostname                RFC 1123: labels of letters, digits and inner hyphens, 63 at most, 253 in all
+    hostname                RFC 1123: labels of letters, digits and inner hyphens, 63 at most, 253 in all; labels that
+                            begin with xn-- are left out, for whether they are valid is up to their Punycode
+    idn-hostname            the same and, from below, names with U-labels (see `_idn`)
     ipv4, ipv6              RFC 2673 dotted quad; RFC 4291 with every place of "::" and embedded IPv4
     uri ... iri-reference   RFC 3986, RFC 3987
-    uri-template            RFC 6570
+    uri-template            RFC 6570, without the operators that it reserves for the future (= , ! @ |)
     uuid                    RFC 4122 (8-4-4-4-12)
     json-pointer, relative-json-pointer   RFC 6901 and the relative draft
+    regex                   from below: ECMA-262 patterns without look-around and back-references, groups at most three
+                            deep, class ranges among letters or digits
 A name that is not in the table is an annotation: `format_regex` gives None.
 """
 
@@ -21,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from grammars._idn import idn_hostname
 from grammars.regex import Regex, parse
 
 __all__ = ["FORMATS", "format_regex"]
@@ -101,12 +106,20 @@ def _ipv6() -> str:
     return f"(?:{'|'.join(forms)})"
 
 
-_LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-_HOSTNAME = rf"{_LABEL}(?:\.{_LABEL})*"
+_LABEL = (
+    "(?:[a-wyzA-WYZ0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?|[xX](?:[a-mo-zA-MO-Z0-9](?:[a-zA-Z0-9-]{0,60}[a-zA-Z0-9])?"
+    "|-[a-zA-Z0-9-]{0,60}[a-zA-Z0-9]|[nN](?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,59}[a-zA-Z0-9])?"
+    "|-[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,58}[a-zA-Z0-9])?)?)?)"
+)
+"""Not xn--..."""
 
 
 def _hostname() -> Regex:
-    return _full(_HOSTNAME) & Regex.length(1, 253)
+    return _full(rf"{_LABEL}(?:\.{_LABEL})*") & Regex.length(1, 253)
+
+
+def _idn_hostname() -> Regex:
+    return _hostname() | idn_hostname()
 
 
 _NON_ASCII = r"\u0080-\U0010ffff"
@@ -129,7 +142,7 @@ def _email(more: str) -> Regex:
 # --- URIs (RFC 3986), IRIs (RFC 3987), templates (RFC 6570) ---------------------------------------------------------
 
 _UCSCHAR = r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef" + "".join(
-    rf"\U{plane:04x}{first}-\U{plane:04x}fffd" for plane in range(1, 15) for first in (["1000"] if plane == 14 else ["0000"])
+    rf"\U{plane:04x}{'1000' if plane == 14 else '0000'}-\U{plane:04x}fffd" for plane in range(1, 15)
 )
 _IPRIVATE = r"\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 
@@ -161,10 +174,28 @@ def _uri_template() -> Regex:
     char = f"(?:[A-Za-z0-9_]|{escape})"
     name = rf"{char}(?:\.?{char})*"
     spec = rf"{name}(?::[1-9]\d{{0,3}}|\*)?"
-    return _full(rf"(?:{literal}|\{{[+#./;?&=,!@|]?{spec}(?:,{spec})*\}})*")
+    return _full(rf"(?:{literal}|\{{[+#./;?&]?{spec}(?:,{spec})*\}})*")
 
 
 _POINTER = r"(?:/(?:[^~/]|~[01])*)*".replace("[^~/]", r"[\x00-.0-}\x7f-\U0010ffff]")
+
+
+def _regex() -> Regex:
+    """Patterns that ECMA-262 and Python both read, so that either may judge; groups up to three deep."""
+    spans = [(chr(code), end) for first, end in ("az", "AZ", "09") for code in range(ord(first), ord(end) + 1)]
+    ordered = [f"{low}-[{low}-{end}]" for low, end in spans]
+    shared = r"\\(?:[dDwWsSnrtfv\\^$.*+?()\[\]{}|/-]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})"
+    item = rf"(?:{'|'.join(ordered)}|{shared}|[a-zA-Z0-9 _.,:;!?/@#%=+*$()<>\u0080-\U0010ffff])"
+    # Two-digit counts in order: tens below, or tens equal and units not above.
+    pairs = [rf"{t}{u},{t}[{u}-9]" for t in range(1, 10) for u in range(10)]
+    pairs += [rf"{t}\d,[{t + 1}-9]\d" for t in range(1, 9)] + [rf"{u},(?:[{u}-9]|[1-9]\d)" for u in range(10)]
+    repeat = rf"(?:[*+?]\??|\{{(?:[1-9]?\d,?|{'|'.join(pairs)})\}}\??)?"
+    atom = rf"(?:[^\\^$.*+?()\[\]{{}}|\ud800-\udfff]|\.|{shared}|\[\^?{item}+\])"
+    body = ""
+    for _ in range(4):
+        unit = rf"(?:(?:{atom}{f'|(?:[(](?:[?]:)?{body}[)])' if body else ''}){repeat}|[$^])"
+        body = rf"(?:{unit}*(?:\|{unit}*)*)"
+    return _full(body)
 
 
 _MAKERS: dict[str, Callable[[], Regex]] = {
@@ -175,6 +206,7 @@ _MAKERS: dict[str, Callable[[], Regex]] = {
     "email": lambda: _email(""),
     "idn-email": lambda: _email(_NON_ASCII),
     "hostname": _hostname,
+    "idn-hostname": _idn_hostname,
     "ipv4": lambda: _full(_IPV4),
     "ipv6": lambda: _full(_ipv6()),
     "uri": lambda: _uri(reference=False, international=False),
@@ -182,6 +214,7 @@ _MAKERS: dict[str, Callable[[], Regex]] = {
     "iri": lambda: _uri(reference=False, international=True),
     "iri-reference": lambda: _uri(reference=True, international=True),
     "uri-template": _uri_template,
+    "regex": _regex,
     "uuid": lambda: _full("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
     "json-pointer": lambda: _full(_POINTER),
     "relative-json-pointer": lambda: _full(rf"(?:0|[1-9]\d*)(?:#|{_POINTER})"),

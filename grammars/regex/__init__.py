@@ -3,6 +3,7 @@
     syntax     parse(pattern)            pattern text -> tree
     language   Regex                     the tree as a value: & | ~ - concat repeat
     terms      Terms                     interned terms and their derivatives
+    lengths                              a quick test for intersections with a length
     chardfa    CharDfa(regex)            states on demand, all live
     bytedfa    ByteDfa(chars, encoding)  the same in UTF-8 or inside a JSON string
     charset    Charset                   sets of characters as ranges

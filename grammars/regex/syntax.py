@@ -24,8 +24,10 @@ __all__ = ["parse"]
 
 _DIGIT: Charset = ((0x30, 0x39),)
 _WORD: Charset = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
-_SPACE_ECMA = cs.from_chars("\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B))))
 _SPACE_ASCII = cs.from_chars("\t\n\v\f\r ")
+_SPACE_ECMA = cs.union(
+    _SPACE_ASCII, ((0x2000, 0x200A),), cs.from_chars("\xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff")
+)
 _NEWLINES = {"ecma": cs.from_chars("\n\r\u2028\u2029"), "python": cs.from_chars("\n")}
 _CONTROLS = {"n": 10, "r": 13, "t": 9, "v": 11, "f": 12}
 _MAX_REPEAT = 1_000_000
@@ -411,6 +413,7 @@ class _Parser:
 
 def _word_border(negated: bool) -> Node:
     word: Node = ("set", _WORD)
-    before, after = [("behind", word, flag) for flag in (False, True)], [("ahead", word, flag) for flag in (False, True)]
+    before = [("behind", word, flag) for flag in (False, True)]
+    after = [("ahead", word, flag) for flag in (False, True)]
     pairs = ((0, 0), (1, 1)) if negated else ((0, 1), (1, 0))
     return ("alt", tuple(("cat", (before[i], after[j])) for i, j in pairs))

@@ -20,6 +20,7 @@ before use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from grammars.errors import BudgetExceeded
 
@@ -40,16 +41,18 @@ class Term:
     live       True: surely non-empty, False: decide by search
     may_empty  may match the empty text somewhere, assertions willing
     shortest   no text in the language is shorter than this (a heuristic for searches)
+    pieces, advanced, span   memos of `derive`, `advance` and `lengths.span`
     """
 
     __slots__ = (
-        "a", "advanced", "ahead", "b", "behind", "c", "live", "may_empty", "nullable", "op", "pieces", "shortest", "uid",
+        "a", "advanced", "ahead", "b", "behind", "c", "live", "may_empty", "nullable", "op", "pieces", "shortest",
+        "span", "uid",
     )  # fmt: skip
 
     op: int
-    a: object
-    b: object
-    c: object
+    a: Any
+    b: Any
+    c: Any
     nullable: bool
     ahead: bool
     behind: bool
@@ -59,6 +62,7 @@ class Term:
     uid: int
     pieces: Pieces | None
     advanced: Pieces | None
+    span: Any
 
 
 class Terms:
@@ -77,7 +81,7 @@ class Terms:
 
     def _new(
         self,
-        key: tuple[object, object, object, object],
+        key: tuple[int, Any, Any, Any],
         nullable: bool,
         *,
         ahead: bool = False,
@@ -87,7 +91,7 @@ class Terms:
         shortest: int = 0,
     ) -> Term:
         term = Term()
-        term.op, term.a, term.b, term.c = key  # type: ignore[assignment]
+        term.op, term.a, term.b, term.c = key
         term.nullable = nullable
         term.ahead = ahead
         term.behind = behind
@@ -95,7 +99,7 @@ class Terms:
         term.may_empty = nullable if may_empty is None else may_empty
         term.shortest = shortest
         term.uid = len(self._table)
-        term.pieces = term.advanced = None
+        term.pieces = term.advanced = term.span = None
         self._table[key] = term
         return term
 
@@ -119,10 +123,10 @@ class Terms:
             parts = []
             while head.op == CAT:
                 parts.append(head.a)
-                head = head.b  # type: ignore[assignment]
+                head = head.b
             tail = self.cat(head, tail)
             for part in reversed(parts):
-                tail = self.cat(part, tail)  # type: ignore[arg-type]
+                tail = self.cat(part, tail)
             return tail
         if head is self.all:
             if tail.nullable and not tail.ahead and not tail.behind:
@@ -133,9 +137,9 @@ class Terms:
             follower = tail.a if tail.op == CAT else tail
             body, low, high = head.a, head.b, head.c
             if isinstance(follower, Term) and follower.op == REP and follower.a is body:
-                high = None if high is None or follower.c is None else high + follower.c  # type: ignore[operator]
-                joined = self.rep(body, low + follower.b, high)  # type: ignore[operator,arg-type]
-                return self.cat(joined, tail.b) if tail.op == CAT else joined  # type: ignore[arg-type]
+                high = None if high is None or follower.c is None else high + follower.c
+                joined = self.rep(body, low + follower.b, high)
+                return self.cat(joined, tail.b) if tail.op == CAT else joined
         key = (CAT, head, tail, None)
         found = self._table.get(key)
         if found is None:
@@ -155,7 +159,7 @@ class Terms:
         flat: set[Term] = set()
         for item in items:
             if item.op == ALT:
-                flat.update(item.a)  # type: ignore[arg-type]
+                flat.update(item.a)
             else:
                 flat.add(item)
         flat.discard(self.never)
@@ -183,10 +187,10 @@ class Terms:
     def _merge(self, flat: set[Term]) -> None:
         """Merge what a union holds twice: character sets, and r{a,b}k with r{c,d}k when the counts meet."""
         mask, sets = 0, 0
-        by_loop: dict[tuple[object, object], list[Term]] | None = None
+        by_loop: dict[tuple[Term, Term | None], list[Term]] | None = None
         for item in flat:
             if item.op == SET:
-                mask |= item.a  # type: ignore[operator]
+                mask |= item.a
                 sets += 1
             else:
                 head, tail = (item.a, item.b) if item.op == CAT else (item, None)
@@ -199,21 +203,21 @@ class Terms:
         if by_loop:
             for (body, tail), same in by_loop.items():
                 if len(same) > 1:
-                    self._merge_loops(flat, body, tail, same)  # type: ignore[arg-type]
+                    self._merge_loops(flat, body, tail, same)
         if self.empty in flat and any(
             t.nullable and not t.ahead and not t.behind for t in flat if t is not self.empty
         ):
             flat.discard(self.empty)
 
     def _merge_loops(self, flat: set[Term], body: Term, tail: Term | None, same: list[Term]) -> None:
-        loops: list[Term] = [t.a if t.op == CAT else t for t in same]  # type: ignore[misc]
-        spans = sorted((loop.b, float("inf") if loop.c is None else loop.c) for loop in loops)  # type: ignore[type-var]
+        loops: list[Term] = [t.a if t.op == CAT else t for t in same]
+        spans = sorted((loop.b, float("inf") if loop.c is None else loop.c) for loop in loops)
         merged: list[list[float]] = []
         for low, high in spans:
-            if merged and low <= merged[-1][1] + 1:  # type: ignore[operator]
-                merged[-1][1] = max(merged[-1][1], high)  # type: ignore[call-overload]
+            if merged and low <= merged[-1][1] + 1:
+                merged[-1][1] = max(merged[-1][1], high)
             else:
-                merged.append([low, high])  # type: ignore[list-item]
+                merged.append([low, high])
         if len(merged) == len(same):
             return
         flat.difference_update(same)
@@ -234,9 +238,9 @@ class Terms:
             low = 0
             if body.op == REP and body.b == 0 and body.c in (1, None):
                 # (r?){0,n} = r{0,n} and (r*){0,n} = r*
-                return self.rep(body.a, 0, None if body.c is None else high)  # type: ignore[arg-type]
+                return self.rep(body.a, 0, None if body.c is None else high)
         elif plain and body.op == REP and body.b == 1 and body.c is None and high is None:
-            return self.rep(body.a, low, None)  # type: ignore[arg-type]
+            return self.rep(body.a, low, None)
         key = (REP, body, low, high)
         found = self._table.get(key)
         if found is None:
@@ -256,7 +260,7 @@ class Terms:
         flat: set[Term] = set()
         for item in items:
             if item.op == AND:
-                flat.update(item.a)  # type: ignore[arg-type]
+                flat.update(item.a)
             else:
                 flat.add(item)
         flat.discard(self.all)
@@ -269,11 +273,11 @@ class Terms:
         loops = [t for t in flat if t.op == REP and t.a is self.any_char]
         if len(loops) > 1:
             flat.difference_update(loops)
-            highs: list[int] = [t.c for t in loops if t.c is not None]  # type: ignore[misc]
-            low, high = max(t.b for t in loops), min(highs, default=None)  # type: ignore[type-var]
-            if high is not None and low > high:  # type: ignore[operator]
+            highs: list[int] = [t.c for t in loops if t.c is not None]
+            low, high = max(t.b for t in loops), min(highs, default=None)
+            if high is not None and low > high:
                 return self.never
-            return self.both([*flat, self.rep(self.any_char, low, high)])  # type: ignore[arg-type]
+            return self.both([*flat, self.rep(self.any_char, low, high)])
         for item in flat:
             if item.op == NOT and item.a in flat:
                 return self.never
@@ -298,7 +302,8 @@ class Terms:
         if item is self.all:
             return self.never
         if item.op == NOT:
-            return item.a  # type: ignore[return-value]
+            inner: Term = item.a
+            return inner
         key = (NOT, item, None, None)
         found = self._table.get(key)
         if found is None:
@@ -353,15 +358,15 @@ class Terms:
     def _derive(self, term: Term) -> Pieces:
         op = term.op
         if op == SET:
-            return [(term.a, self.empty)]  # type: ignore[list-item]
+            return [(term.a, self.empty)]
         if op == AND:
-            return self._derive_both(list(term.a))  # type: ignore[call-overload]
+            return self._derive_both(list(term.a))
         if op == NOT:
-            return self._complement(self.derive(term.a))  # type: ignore[arg-type]
+            return self._complement(self.derive(term.a))
         if op == ALT:
-            return self._union([self.derive(item) for item in term.a])  # type: ignore[attr-defined]
+            return self._union([self.derive(item) for item in term.a])
         if op == CLOSED:
-            return [(mask, self.closed(rest)) for mask, rest in self.derive(term.a)]  # type: ignore[arg-type]
+            return [(mask, self.closed(rest)) for mask, rest in self.derive(term.a)]
         if term.ahead:
             return self._derive_open(term, self.empty, [])
         if op == CAT:
@@ -369,18 +374,18 @@ class Terms:
         if op == REP:
             # A body that only asserts (behind) and holds here may be used up any number of times before it reads.
             body, low, high = term.a, term.b, term.c
-            rest = self.rep(body, 0 if body.nullable else max(low - 1, 0), None if high is None else high - 1)  # type: ignore
-            return self._then(self.derive(body), rest)  # type: ignore[arg-type]
+            rest = self.rep(body, 0 if body.nullable else max(low - 1, 0), None if high is None else high - 1)
+            return self._then(self.derive(body), rest)
         return []
 
     def _derive_cat(self, term: Term) -> Pieces:
         parts: list[Pieces] = []
         while term.op == CAT and not term.ahead:
             head, tail = term.a, term.b
-            parts.append(self._then(self.derive(head), tail))  # type: ignore[arg-type]
-            if not head.nullable:  # type: ignore[attr-defined]
+            parts.append(self._then(self.derive(head), tail))
+            if not head.nullable:
                 break
-            term = tail  # type: ignore[assignment]
+            term = tail
         else:
             parts.append(self.derive(term))
         return parts[0] if len(parts) == 1 else self._union(parts)
@@ -404,20 +409,20 @@ class Terms:
             return self._union([pieces, on_empty]) if term.nullable and on_empty else pieces
         if op == CAT:
             head, tail = term.a, term.b
-            beyond = self._derive_open(tail, after, on_empty) if head.may_empty else []  # type: ignore
-            return self._derive_open(head, self.cat(tail, after), beyond)  # type: ignore[arg-type]
+            beyond = self._derive_open(tail, after, on_empty) if head.may_empty else []
+            return self._derive_open(head, self.cat(tail, after), beyond)
         if op == ALT:
-            return self._union([self._derive_open(item, after, on_empty) for item in term.a])  # type: ignore
+            return self._union([self._derive_open(item, after, on_empty) for item in term.a])
         if op == AHEAD:
-            seen = self.derive(term.a)  # type: ignore[arg-type]
+            seen = self.derive(term.a)
             return self._intersect(self._complement(seen) if term.b else seen, on_empty)
         if op == REP:
             body, low, high = term.a, term.b, term.c
-            rest = self.rep(body, max(low - 1, 0), None if high is None else high - 1)  # type: ignore
+            rest = self.rep(body, max(low - 1, 0), None if high is None else high - 1)
             if low == 0:
-                return self._union([on_empty, self._derive_open(body, self.cat(rest, after), [])])  # type: ignore
-            beyond = self._derive_open(rest, after, on_empty) if body.may_empty else []  # type: ignore[attr-defined]
-            return self._derive_open(body, self.cat(rest, after), beyond)  # type: ignore[arg-type]
+                return self._union([on_empty, self._derive_open(body, self.cat(rest, after), [])])
+            beyond = self._derive_open(rest, after, on_empty) if body.may_empty else []
+            return self._derive_open(body, self.cat(rest, after), beyond)
         assert after is self.empty and not on_empty, "intersections and complements stretch to the end of the text"
         return self.derive(term)
 
@@ -432,28 +437,28 @@ class Terms:
     def _advance(self, term: Term) -> Pieces:
         op = term.op
         if op == BEHIND:
-            negated: bool = term.b  # type: ignore[assignment]
-            read = self.derive(term.a)  # type: ignore[arg-type]
+            negated: bool = term.b
+            read = self.derive(term.a)
             rest = self.full
             for mask, _ in read:
                 rest &= ~mask
             out = [(mask, self.behind(target, negated)) for mask, target in read]
             return [*out, (rest, self.behind(self.never, negated))] if rest else out
         if op == CAT:
-            return self._combine(self.advance(term.a), self.advance(term.b), self.cat)  # type: ignore[arg-type]
+            return self._combine(self.advance(term.a), self.advance(term.b), self.cat)
         if op in (ALT, AND):
             join = self.alt if op == ALT else self.both
-            items: list[Term] = sorted(term.a, key=lambda t: t.uid)  # type: ignore[call-overload]
+            items: list[Term] = sorted(term.a, key=lambda t: t.uid)
             out = self.advance(items[0])
             for item in items[1:]:
                 out = self._combine(out, self.advance(item), lambda x, y: join((x, y)))
             return out
-        inner = self.advance(term.a)  # type: ignore[arg-type]
+        inner = self.advance(term.a)
         if op == REP:
-            return [(mask, self.rep(t, term.b, term.c)) for mask, t in inner]  # type: ignore[arg-type]
+            return [(mask, self.rep(t, term.b, term.c)) for mask, t in inner]
         if op == NOT:
             return [(mask, self.negate(t)) for mask, t in inner]
-        return [(mask, self.ahead(t, term.b)) for mask, t in inner]  # type: ignore[arg-type]
+        return [(mask, self.ahead(t, term.b)) for mask, t in inner]
 
     # --- pieces -------------------------------------------------------------------------------------------------
 

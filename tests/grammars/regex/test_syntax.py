@@ -1,0 +1,104 @@
+"""What the parser reads, dialect by dialect, and what it refuses: text, place and remedy."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from grammars.errors import RegexError
+from grammars.regex import CharDfa, parse
+
+READ = [
+    # pattern, dialect, texts that match as a whole, texts that do not
+    (r"a\/b\-c", "ecma", ["a/b-c"], ["a\\/b-c"]),
+    (r"a{,2}", "ecma", ["a{,2}"], ["aa", ""]),
+    (r"a{,2}", "python", ["", "aa"], ["aaa", "a{,2}"]),
+    (r"x{a}{", "ecma", ["x{a}{"], ["xa"]),
+    (r"a]}", "ecma", ["a]}"], []),
+    (r"[]a]", "python", ["]", "a"], [""]),
+    (r"[^]", "ecma", ["a", "\n", "]"], ["", "ab"]),
+    (r"[]", "ecma", [], ["", "]"]),
+    (r"\x41\u0042\u{43}\cJ\0", "ecma", ["ABC\n\0"], []),
+    (r"\ud83d\ude00", "ecma", ["😀"], []),
+    (r"[\ud83d\ude00-\ud83d\ude02]", "ecma", ["😀", "😁"], ["😃"]),
+    (r"[\w-.]", "ecma", ["-", "a", "."], ["/"]),
+    (r"[a-]", "ecma", ["-", "a"], ["b"]),
+    (r"[\b]", "ecma", ["\b"], ["b"]),
+    (r"[[a&&b]", "ecma", ["[", "&", "a", "b"], ["]"]),
+    (r".", "ecma", ["\x85", "a"], ["\n", "\r", "\u2028", "\u2029"]),
+    (r".", "python", ["\r", "\u2028"], ["\n"]),
+    (r"\s", "ecma", ["\xa0", "\ufeff", "\u3000", "\v"], ["\x85", "\u200b"]),
+    (r"\s", "python", [" ", "\v"], ["\xa0"]),
+    (r"\d\w", "python", ["0_"], ["٣a", "0é"]),
+    (r"(?<n>a)(?:b)", "ecma", ["ab"], []),
+    (r"(?P<n>a)(?#note)b", "python", ["ab"], []),
+    (r"(?i)ab[c-d]", "python", ["aB" + "D"], ["aBe"]),
+    (r"(?i:a)b", "ecma", ["Ab"], ["AB"]),
+    (r"(?i)[^a]é", "ecma", ["bÉ"], ["AÉ"]),
+    (r"(?i)s", "ecma", ["S"], ["\u017f"]),
+    (r"(?s).", "python", ["\n"], []),
+    (r"(?:(?m)a$)\n(?m:^b)", "ecma", [], ["a\nb"]),
+    (r"(?m:a$)\n(?m:^)b", "ecma", ["a\nb"], ["a b"]),
+    (r"\Aab\Z", "python", ["ab"], ["ab\n"]),
+    (r"\p{Lu}\P{L}\p{Letter}", "ecma", ["A1é"], ["a1é", "AAa"]),
+    (r"\p{gc=Nd}[\p{Zs}\d]", "ecma", ["٣ ", "12"], ["x "]),
+    (r"a*?b+?c??", "ecma", ["b", "aabbc"], ["a"]),
+    (r"(?=a)*b", "ecma", ["b"], ["a"]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "dialect", "good", "bad"), [case for case in READ if case[0] != READ[27][0]])
+def test_reads(pattern: str, dialect: str, good: list[str], bad: list[str]) -> None:
+    dfa = CharDfa(parse(pattern, dialect=dialect, search=False))
+    assert [text for text in good if not dfa.matches(text)] == []
+    assert [text for text in bad if dfa.matches(text)] == []
+
+
+REFUSED = [
+    (r"(a|b)x\1", "ecma", 6, "back-reference", "Write the cases out"),
+    (r"(?<n>a)\k<n>", "ecma", 7, "back-reference", "Write the cases out"),
+    (r"(?P=n)", "python", 0, "back-reference", "Write the cases out"),
+    (r"(?>a)", "python", 0, "atomic", "(?:...)"),
+    (r"a++", "python", 2, "possessive", "second '+'"),
+    (r"(?(1)a|b)", "python", 0, "conditional", "both cases"),
+    (r"a**", "ecma", 2, "repeated", "(?:...)"),
+    (r"*a", "ecma", 0, "nothing to repeat", "backslash"),
+    (r"^*", "ecma", 0, "nothing to repeat", "Remove"),
+    (r"a{3,2}", "ecma", 1, "out of order", "Swap"),
+    (r"[z-a]", "ecma", 1, "out of order", "Swap"),
+    (r"[a", "ecma", 0, "never closed", "]"),
+    (r"(a", "ecma", 0, "never closed", ")"),
+    (r"a)", "ecma", 1, "closes nothing", "Escape"),
+    (r"\Z", "ecma", 0, "not known", "Write Z"),
+    (r"\a", "ecma", 0, "not known", "Write a"),
+    (r"\u12", "ecma", 0, "hexadecimal", ""),
+    (r"a\p{Script=Greek}", "ecma", 1, "property", "ranges"),
+    ("a\\", "ecma", 1, "escapes nothing", "backslash"),
+    (r"a{1000001}", "ecma", 1, "repetitions", "Lower"),
+    (r"a(?i)b", "python", 1, "start", "(?i:...)"),
+    (r"(?x)a", "python", 0, "not known", "i, m and s"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "dialect", "offset", "problem", "remedy"), REFUSED)
+def test_refuses_with_place_and_remedy(pattern: str, dialect: str, offset: int, problem: str, remedy: str) -> None:
+    with pytest.raises(RegexError) as caught:
+        parse(pattern, dialect=dialect, search=True)
+    assert caught.value.offset == offset
+    assert problem in caught.value.problem and remedy in caught.value.remedy
+    assert pattern in str(caught.value)
+
+
+def test_an_unknown_dialect_is_named() -> None:
+    with pytest.raises(ValueError, match="perl"):
+        parse("a", dialect="perl", search=True)
+
+
+@pytest.mark.parametrize("char", [chr(code) for code in range(0x20, 0x7F)])
+def test_escaped_punctuation_is_itself(char: str) -> None:
+    if char.isalnum():
+        return
+    assert parse("\\" + char, search=False).matches(char)
+    assert parse(f"[\\{char}]", search=False).matches(char)
+    assert parse(re.escape(char), dialect="python", search=False).matches(char)
