@@ -8,6 +8,7 @@ parts and room. Rows live in blocks that are never moved, since kernels and othe
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import weakref
 from typing import Any
@@ -20,6 +21,7 @@ from grammars.automaton.program import Program
 from grammars.automaton.terminals import TerminalStore
 from grammars.errors import BudgetExceeded
 from grammars.kernels import layout as at
+from grammars.kernels.costs import NEVER, solve_costs, spelling_costs
 from grammars.kernels.tier1 import copy_row, insert, merge, rehash, tier1
 from grammars.vocabulary import Vocabulary
 
@@ -141,6 +143,10 @@ class Tier1:
         self._token_bytes = np.frombuffer(vocab._blob, np.uint8)
         if not len(self._token_bytes):
             self._token_bytes = np.zeros(1, np.uint8)
+        # how many values a token can open at most
+        opening = np.cumsum(np.concatenate(([0], np.isin(self._token_bytes, np.frombuffer(b"{[,", np.uint8)))))
+        ends = np.minimum(vocab._offsets, len(opening) - 1)
+        self.openers = int(np.diff(opening[ends]).max(initial=0))
         self._eos = np.array(vocab.eos_ids, np.int32)
         for slot, array in (
             (at.TBYTE, vocab.trie_byte),
@@ -301,6 +307,47 @@ class Binding:
             self._room, self.rows, self.tier1.rows,
         )  # fmt: skip
         self.version += 1
+
+    def prepare_costs(self) -> None:
+        """Fill the cost tables (once): all parts are lowered, all terminals measured."""
+        with self.lock:
+            if self.costed:
+                return
+            program, store = self.program, self.program.store
+            program.expand_all()
+            with store.lock:
+                for q in program.terminals():
+                    store.measure(q)
+            self.refresh()
+            for offset, name in program.keys:
+                self._cost_of_key(offset, name)
+            nodes, states = program.node.n // 4, program.st.n // 6
+            kinds = np.zeros(states, np.int8)
+            for first, stop, kind in program.literal_tries:
+                kinds[first:stop] = kind
+            self._ncost = np.full(nodes, NEVER, np.int32)
+            self._stcost = np.full(states, NEVER, np.int32)
+            stack = np.zeros(1 << 14, np.int64)
+            own = address(self.ctx)
+            solve_costs(own, kinds, self._ncost, self._stcost, program.ospec.data, program.aspec.data, stack)
+            dearest = int(self._ncost[self._ncost < NEVER].max(initial=0))
+            self.growth = (self.tier1.openers + 1) * (dearest + 8) + 64
+            self.ctx[at.S_COSTED] = 1
+            self.costed = True
+            self.refresh()
+
+    def _cost_of_key(self, offset: int, name: str) -> None:
+        """Tokens from each place in a key to the end of its closing quote."""
+        spelled = [json.dumps(c, ensure_ascii=False)[1:-1].encode() for c in name]
+        text = np.frombuffer(b"".join(spelled) + b'"', np.uint8)
+        out = np.zeros(len(text) + 1, np.int32)
+        spelling_costs(address(self.ctx), text, out)
+        ksuf = self.program.ksuf.data
+        if self.program.free_spelling:
+            places = np.cumsum([0, *map(len, spelled)])
+            ksuf[offset : offset + len(places)] = out[places]
+        else:
+            ksuf[offset : offset + len(text)] = out[:-1]
 
     def room(self) -> None:
         """More room for remembered rows (NEED_ROOM)."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from grammars.automaton.arrays import address
 from grammars.kernels import layout as at
+from grammars.kernels.distance import distance, recost
 from grammars.kernels.masks import accept, accept_bytes, fill, forced, rollback, start
 from grammars.masktable import Binding, binding_for
 from grammars.vocabulary import Vocabulary
@@ -55,7 +56,7 @@ class Matcher:
     Cost: about 10 us to make, 1 us to accept a token, 1 to 3 us for a mask seen before.
     """
 
-    __slots__ = ("_address", "_arena", "_binding", "_ctx", "_ended", "_kept", "_scratch", "_states", "_version", "grammar")
+    __slots__ = ("_address", "_arena", "_binding", "_costed", "_ctx", "_ended", "_kept", "_scratch", "_states", "_version", "grammar")
 
     def __init__(self, grammar: Any, vocab: Vocabulary) -> None:
         self.grammar = grammar
@@ -65,6 +66,7 @@ class Matcher:
         self._scratch: Int64 = np.empty(size + 2 * at.CFG * (160 + 4 * vocab.max_token_bytes), np.int64)
         self._states: list[int] = []
         self._ended = 0
+        self._costed = self._binding.costed
         self._attach()
         self._states.append(self._drive(start))
 
@@ -148,7 +150,25 @@ class Matcher:
 
     def _budget_left(self, budget: int) -> int:
         """The kernel's limit: tokens after this one, EOS apart; -1 where no token can exceed it."""
-        raise NotImplementedError
+        left = budget - 2
+        if left >= self.min_tokens() + self._binding.growth:
+            return -1
+        return max(left, 0)
+
+    def min_tokens(self) -> int:
+        """Tokens that the shortest completion needs at most, EOS apart. The first call of a grammar prepares tables."""
+        if self._ended:
+            return 0
+        binding = self._binding
+        if not binding.costed:
+            binding.prepare_costs()
+            self._costed = False
+        if self._version != binding.version:
+            self._attach()
+        if not self._costed:
+            self._drive(recost, np.array(self._states, np.int64))
+            self._costed = True
+        return self._drive(distance)
 
     def is_allowed(self, token: int) -> bool:
         """Whether the token may come next."""
@@ -216,6 +236,7 @@ class Matcher:
         other._scratch = np.empty(self._scratch.size, np.int64)
         other._states = self._states.copy()
         other._ended = self._ended
+        other._costed = self._costed
         other._attach()
         return other
 

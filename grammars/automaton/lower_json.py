@@ -139,7 +139,9 @@ class JsonLowering:
     def free_words(self, strings: list[str]) -> int:
         """One of some strings, in any spelling, up to and with the closing quote."""
         words = [(tuple(map(ord, s)), self.program.done, tuple(range(len(s) + 1))) for s in sorted(set(strings))]
-        return self.program.add(OP_DTRIE, self.program.trie(words), self.any_string)
+        root = self.program.trie(words)
+        self.program.literal_tries.append((root, self.program.st.n // 6, 2))
+        return self.program.add(OP_DTRIE, root, self.any_string)
 
     def string(self, value: StringValue) -> int:
         """Content and closing quote of a string."""
@@ -249,11 +251,13 @@ class JsonLowering:
         flags = (OF_ANY if self.any_order else 0) | (OF_OPEN if others else 0)
         high = -1 if value.max_properties is None else min(value.max_properties, 1 << 30)
         suffixes = []
-        for symbols, _, _, _ in entries:
+        for symbols, _, _, declared in entries:
             suffixes.append(program.ksuf.extend(range(len(symbols) + 1, 0, -1)))
+            program.keys.append((suffixes[-1], declared.name))
         spec = program.ospec.extend(
             (
                 n, (n + 63) // 64, trie, flags, q, other, min(value.min_properties, 1 << 30), high, sum(required), 0, 0,
+                len(others),
                 *values, *position_of, *required, *([0] * n), *order, *limit, *after, *usable, *suffixes, *([0] * n),
             )
         )  # fmt: skip

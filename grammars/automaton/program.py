@@ -14,14 +14,16 @@ import numpy as np
 
 from grammars.automaton.arrays import GrowArray
 from grammars.automaton.terminals import TerminalStore
+from grammars.errors import BudgetExceeded
 from grammars.kernels.layout import (
-    A_COST,
-    A_HEAD,
     OP_ALT,
+    O_Q,
     OP_DONE,
+    OP_DTRIE,
     OP_END,
     OP_KEY,
     OP_LAZY,
+    OP_OBJ,
     OP_POP,
     OP_TERM,
     OP_TRIE,
@@ -51,7 +53,8 @@ class Program:
         self.pointers: dict[int, str] = {}
         self.strings: dict[int, str] = {}
         self.expand: Callable[[int], None] | None = None
-        self.prepare_costs: Callable[[object], None] | None = None
+        self.keys: list[tuple[int, str]] = []
+        self.literal_tries: list[tuple[int, int, int]] = []
         self.bindings: dict[object, object] = {}
         self.lock = threading.RLock()
         self._interned: dict[tuple[int, ...], int] = {}
@@ -153,10 +156,28 @@ class Program:
 
     def trie_node(self, words: Sequence[Word]) -> int:
         """A node that reads one of `words` and goes on at its payload."""
-        return self.add(OP_TRIE, self.trie(words))
+        root = self.trie(words)
+        self.literal_tries.append((root, self.st.n // 6, 1))
+        return self.add(OP_TRIE, root)
 
-    def set_array_cost(self, array: int, item: int, prefix: Sequence[int]) -> None:
-        """Costs of further items and of the prefix ones, in tokens."""
-        self.aspec.data[array + A_COST] = item
-        at = array + A_HEAD + len(prefix)
-        self.aspec.data[at : at + len(prefix)] = prefix
+    def expand_all(self, most: int = 50_000) -> None:
+        """Lower every part, as costs need it."""
+        with self.lock:
+            done = 0
+            at = 0
+            while 4 * at < self.node.n:
+                if self.node.data[4 * at] == OP_LAZY:
+                    assert self.expand is not None
+                    self.expand(at)
+                    done += 1
+                    if done > most:
+                        raise BudgetExceeded("max_parts", most, remedy="Limit the output by other means than a budget.")
+                at += 1
+
+    def terminals(self) -> set[int]:
+        """Start states of the terminals that the nodes and the keys use."""
+        words = self.node.data[: self.node.n].reshape(-1, 4)
+        found = set(words[words[:, 0] == OP_TERM, 1].tolist()) | set(words[words[:, 0] == OP_DTRIE, 2].tolist())
+        for spec in words[words[:, 0] == OP_OBJ, 1].tolist():
+            found.add(int(self.ospec.data[spec + O_Q]))
+        return found

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from grammars.kernels.cache import inner
-from grammars.kernels.frames import _i4, _i32
+from grammars.kernels.cache import inner, kernel
+from grammars.kernels.frames import _context, _i4, _i32, _i64, _refresh_array, _refresh_object
 from grammars.kernels.layout import *
+from grammars.kernels.step import _can_complete
 
 FAR = 1 << 40
 
@@ -21,7 +22,7 @@ def _property_cost(ctx, mat, f, i, suffix):
     ospec = _i32(ctx, OSPEC)
     o = mat[f + F_SPEC]
     n = _i4(ospec, o + O_N)
-    cost = suffix + 1 + _i4(ospec, o + O_HEAD + P_VCOST * n + i) + mat[f + F_COST]
+    cost = suffix + _i4(ospec, o + O_HEAD + P_VCOST * n + i) + mat[f + F_COST]
     if _i4(ospec, o + O_HEAD + P_REQ * n + i):
         cost -= _i4(ospec, o + O_HEAD + P_COST * n + i)
     elif _i4(ospec, o + O_MIN) > mat[f + F_COUNT] + mat[f + F_A]:
@@ -64,13 +65,13 @@ def _continuation(ctx, mat, n, f):
         ospec = _i32(ctx, OSPEC)
         best = _key_cost(ctx, mat, f, 0, _i4(ospec, mat[f + F_SPEC] + O_N), 0)
         if mat[f + F_FLAGS] & OPEN:
-            best = min(best, _extra_cost(ctx, mat, f, _i4(ospec, mat[f + F_SPEC] + O_Q)))
+            best = min(best, _extra_cost(ctx, mat, f, _i4(ospec, mat[f + F_SPEC] + O_Q)) + 1)
         return best
     if op == OP_ITEM:
         aspec = _i32(ctx, ASPEC)
         a = mat[f + F_SPEC]
         if mat[f + F_COUNT] < _i4(aspec, a + A_MIN):
-            return mat[f + F_COST]
+            return mat[f + F_COST] - 1
         if mat[f + F_COUNT] < _i4(aspec, a + A_PREFIX):
             return mat[f + F_COST] + _i4(aspec, a + A_HEAD + _i4(aspec, a + A_PREFIX) + mat[f + F_COUNT]) + 1
         return mat[f + F_COST] + _i4(aspec, a + A_COST) + 1
@@ -121,7 +122,7 @@ def _distance(ctx, mat, scr, base, count):
             phase = (scr[at + 3] >> 32) & 15
             partial = _partial(phase)
             if _i4(node, 4 * n) == OP_KEY:
-                if v >= 0:
+                if v >= 0 and (phase == 0 or _can_complete(ctx, mat, True, v, f, phase, scr[at + 3] >> 36)):
                     depth = (_i4(st, 6 * v + 5) >> 1) + (1 if phase > 0 else 0)
                     if phase == 0 or _i4(st, 6 * v + 1) == 1:
                         best = min(best, partial + _key_cost(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth))
@@ -129,9 +130,15 @@ def _distance(ctx, mat, scr, base, count):
                         # which of several keys the partial character belongs to is open: bound by the dearest
                         best = min(best, partial + 2 + _dearest(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth))
                 if mat[f + F_FLAGS] & OPEN:
-                    best = min(best, _extra_cost(ctx, mat, f, q))
+                    # a key that is declared or was written before must go on by a character at least
+                    taken = phase > 0 or (v >= 0 and _i4(st, 6 * v + 2) >= 0)
+                    extra = mat[f + F_X]
+                    while extra != 0 and not taken:
+                        taken = mat[extra] == scr[at + 4]
+                        extra = mat[extra + 1]
+                    best = min(best, _extra_cost(ctx, mat, f, q) + (1 if taken else 0))
             elif v >= 0:
-                best = min(best, _i4(_i32(ctx, STCOST), v) + partial + (8 if phase > 0 else 0) + mat[f + F_COST])
+                best = min(best, _i4(_i32(ctx, STCOST), v) + partial + mat[f + F_COST])
         at += CFG
     return best
 
@@ -146,3 +153,62 @@ def _dearest(ctx, mat, f, low, high, at):
         if (mat[f + F_BITS + (i >> 6)] >> (i & 63)) & 1:
             worst = max(worst, _property_cost(ctx, mat, f, i, _i4(ksuf, _i4(ospec, o + O_HEAD + P_SUFFIX * n + i) + at)))
     return worst
+
+
+@inner
+def _recost(ctx, mat, f):
+    """Work out the costs of a frame anew, its parent's being right."""
+    if mat[f + F_KIND] == K_OBJ:
+        ospec = _i32(ctx, OSPEC)
+        o = mat[f + F_SPEC]
+        n = _i4(ospec, o + O_N)
+        any_order = _i4(ospec, o + O_FLAGS) & OF_ANY
+        cost = np.int64(0)
+        for i in range(n):
+            if _i4(ospec, o + O_HEAD + P_REQ * n + i):
+                if any_order:
+                    due = (mat[f + F_BITS + (i >> 6)] >> (i & 63)) & 1
+                else:
+                    due = 1 if _i4(ospec, o + O_HEAD + P_POS * n + i) > mat[f + F_B] else 0
+                cost += due * _i4(ospec, o + O_HEAD + P_COST * n + i)
+        mat[f + F_MISS] = cost
+        _refresh_object(ctx, mat, f)
+    elif mat[f + F_KIND] == K_ARR:
+        _refresh_array(ctx, mat, f)
+    elif mat[f + F_KIND] == K_CALL:
+        mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + _i4(_i32(ctx, NCOST), mat[f + F_A])
+
+
+@kernel
+def recost(address, states):
+    """Work out the costs of all frames of the states at the offsets `states` (int64): tables have been filled since."""
+    ctx = _context(address)
+    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+    for s in range(states.size):
+        for k in range(mat[states[s]]):
+            depth = 0
+            f = mat[states[s] + 2 + CFG * k + 2]
+            while mat[f + F_KIND] != K_ROOT:
+                if LEVELS + depth >= scr.size:
+                    return GROW_SCR
+                scr[LEVELS + depth] = f
+                depth += 1
+                f = mat[f + F_PARENT]
+            while depth > 0:
+                depth -= 1
+                _recost(ctx, mat, scr[LEVELS + depth])
+    return OK
+
+
+@kernel
+def distance(address):
+    """Tokens that the shortest completion of the matcher's state needs at most."""
+    ctx = _context(address)
+    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+    current = mat[M_CUR]
+    if LEVELS + CFG * mat[current] > scr.size:
+        return np.int64(GROW_SCR)
+    for i in range(CFG * mat[current]):
+        scr[LEVELS + i] = mat[current + 2 + i]
+    mat[M_ACC] = mat[current + 1]
+    return _distance(ctx, mat, scr, LEVELS, mat[current])

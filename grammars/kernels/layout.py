@@ -45,8 +45,8 @@ TBYTE, TEND, TTOK, TDUP, TPAR, ROOTC, TOKOFF, TOKBYTE, EOS = range(10, 19)
 T1KEY, T1VAL, ENTRY, FRONT, MKEY, MVAL = range(19, 25)
 MAT, SCR, TMP, DIST, STCOST, NCOST, KSUF, ROOM, ROOT1, MBYTE, MEND, MTOK, MLIST = range(25, 38)
 # --- context slots: scalars
-S_WORDS, S_ANY, S_LONGEST, S_FUEL = range(40, 44)
-OUT0, OUT1, OUT2 = range(44, 47)
+S_WORDS, S_ANY, S_LONGEST, S_FUEL, S_COSTED = range(40, 45)
+OUT0, OUT1, OUT2 = range(45, 48)
 
 # --- words of the ROOM array, shared by the matchers of a grammar
 R_NEXT, R_ROWS, R_MEMO = range(3)
@@ -69,7 +69,7 @@ K_ROOT, K_OBJ, K_ARR, K_CALL = range(4)
 CLOSE, ADD, OPEN = 1, 2, 4
 
 # --- object tables: header, then per property in name order, then per declared position
-O_N, O_WORDS, O_TRIE, O_FLAGS, O_Q, O_OTHER, O_MIN, O_MAX, O_REQ, O_EXTRACOST, O_FILLCOST, O_HEAD = range(12)
+O_N, O_WORDS, O_TRIE, O_FLAGS, O_Q, O_OTHER, O_MIN, O_MAX, O_REQ, O_EXTRACOST, O_FILLCOST, O_LABELS, O_HEAD = range(13)
 OF_ANY, OF_OPEN = 1, 2
 P_VALUE, P_POS, P_REQ, P_COST, P_PERM, P_LIMIT, P_AFTER, P_USABLE, P_SUFFIX, P_VCOST = range(10)
 A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_HEAD = range(6)

@@ -128,7 +128,7 @@ def _close(ctx, mat, scr, n, f, base, count):
             mat[g + F_A] = _i4(node, 4 * n + 2)
             mat[g + F_H1] = _mix(K_CALL * 77, _i4(node, 4 * n + 2))
             mat[g + F_H2] = mat[g + F_H1]
-            mat[g + F_COST] = mat[f + F_COST] + _i4(node, 4 * n + 3)
+            mat[g + F_COST] = mat[f + F_COST] + (_i4(_i32(ctx, NCOST), _i4(node, 4 * n + 2)) if ctx[S_COSTED] else 0)
             scr[sp] = a
             scr[sp + 1] = g
             sp += 2
@@ -304,7 +304,8 @@ def _can_complete(ctx, mat, is_key, v, f, phase, value):
         )
     if phase >= 12:
         shift = 6 * (phase - 11)
-        return _reachable(ctx, mat, is_key, v, f, value << shift, (value << shift) + (1 << shift) - 1)
+        least = 0x10000 if phase == 14 else 0x800 if phase == 13 else 0x80  # shorter forms are not UTF-8
+        return _reachable(ctx, mat, is_key, v, f, max(least, value << shift), (value << shift) + (1 << shift) - 1)
     if phase <= 7:
         surrogate = value
         low, high = 0, 1023

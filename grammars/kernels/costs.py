@@ -1,0 +1,187 @@
+"""Costs, the tables behind `distance`: tokens from each node to the end of its value, as a least fixpoint.
+
+A terminal costs its bytes, literal text the tokens of its best spelling in the vocabulary, an object its required
+keys, an array its required items. Recursive values start as unreachable and are lowered until nothing changes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grammars.kernels.cache import inner, kernel
+from grammars.kernels.frames import _context, _i4, _i32, _u1, _u8
+from grammars.kernels.layout import *
+
+NEVER = 1 << 29
+
+
+@kernel
+def spelling_costs(address, text, out):
+    """out[i] = fewest tokens that spell text[i:] (uint8), for every i; NEVER where the vocabulary cannot."""
+    ctx = _context(address)
+    tbyte, tend, ttok, rootc = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, ROOTC)
+    n = text.size
+    out[n] = 0
+    for i in range(n - 1, -1, -1):
+        best = np.int64(NEVER)
+        x = _i4(rootc, np.int64(text[i]))
+        j = i + 1
+        while x >= 0:
+            if _i4(ttok, x) >= 0:
+                best = min(best, 1 + np.int64(out[j]))
+            if j >= n:
+                break
+            x = _child_node(tbyte, tend, x, np.int64(text[j]))
+            j += 1
+        out[i] = best
+    return 0
+
+
+@inner
+def _child_node(tbyte, tend, x, byte):
+    """Child of trie node x by a byte, or -1."""
+    y, stop = x + 1, _i4(tend, x)
+    while y < stop and _u1(tbyte, y) < byte:
+        y = _i4(tend, y)
+    return y if y < stop and _u1(tbyte, y) == byte else -1
+
+
+@inner
+def _literal_cost(ctx, s, stcost, ncost, stack):
+    """Fewest tokens from literal trie state s to the end of the value; states after s are done."""
+    tbyte, tend, ttok, rootc = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, ROOTC)
+    st, edge = _i32(ctx, ST), _i32(ctx, EDGE)
+    best = np.int64(NEVER)
+    if _i4(st, 6 * s + 2) >= 0:
+        best = np.int64(ncost[_i4(st, 6 * s + 2)])
+    stack[0], stack[1] = 0, s
+    sp = 2
+    while sp > 0:
+        sp -= 2
+        x, t = stack[sp], stack[sp + 1]
+        first = _i4(st, 6 * t)
+        for k in range(first, first + _i4(st, 6 * t + 1)):
+            byte, target = _i4(edge, 2 * k), _i4(edge, 2 * k + 1)
+            y = _i4(rootc, byte) if x == 0 else _child_node(tbyte, tend, x, byte)
+            if y >= 0:
+                if _i4(ttok, y) >= 0:
+                    best = min(best, 1 + np.int64(stcost[target]))
+                if sp + 2 < stack.size:
+                    stack[sp], stack[sp + 1] = y, target
+                    sp += 2
+    return best
+
+
+@inner
+def _free_cost(ctx, s, stcost, ncost):
+    """As `_literal_cost` for a trie over code points, each spelled raw or by its short escape."""
+    st, edge = _i32(ctx, ST), _i32(ctx, EDGE)
+    best = np.int64(NEVER)
+    if _i4(st, 6 * s + 2) >= 0:
+        best = 1 + np.int64(ncost[_i4(st, 6 * s + 2)])
+    first = _i4(st, 6 * s)
+    for k in range(first, first + _i4(st, 6 * s + 1)):
+        code = _i4(edge, 2 * k)
+        width = 6 if code < 32 else 2 if code == 34 or code == 92 else 1
+        if code >= 128:
+            width = 2 if code < 2048 else 3 if code < 65536 else 4
+        best = min(best, width + np.int64(stcost[_i4(edge, 2 * k + 1)]))
+    return best
+
+
+@inner
+def _object_cost(ospec, dist, ksuf, o, ncost, table):
+    """Write the costs of an object's properties to its table; tokens from after its brace to its end."""
+    n = _i4(ospec, o + O_N)
+    others = _i4(ospec, o + O_OTHER)
+    extra = np.int64(0)
+    if _i4(ospec, o + O_FLAGS) & OF_OPEN:
+        for k in range(_i4(ospec, o + O_LABELS)):
+            extra = max(extra, np.int64(ncost[_i4(ospec, others + k)]))
+    fill = np.int64(0)
+    total = np.int64(1)
+    required = np.int64(0)
+    for i in range(n):
+        value = _i4(ospec, o + O_HEAD + P_VALUE * n + i)
+        if value < 0:
+            continue
+        own = np.int64(ncost[value])
+        table[o + O_HEAD + P_VCOST * n + i] = own
+        own = min(np.int64(NEVER), own + 2 + _i4(ksuf, _i4(ospec, o + O_HEAD + P_SUFFIX * n + i)))
+        table[o + O_HEAD + P_COST * n + i] = own
+        if _i4(ospec, o + O_HEAD + P_REQ * n + i):
+            total += own
+            required += 1
+        elif own < NEVER:
+            fill = max(fill, own)
+    if _i4(ospec, o + O_FLAGS) & OF_OPEN:
+        q = _i4(ospec, o + O_Q)
+        fill = max(fill, min(np.int64(NEVER), 2 + extra + min(_i4(dist, 2 * q), _i4(dist, 2 * q + 1))))
+    table[o + O_EXTRACOST] = extra
+    table[o + O_FILLCOST] = fill
+    total += max(np.int64(0), _i4(ospec, o + O_MIN) - required) * fill
+    return min(np.int64(NEVER), total)
+
+
+@inner
+def _array_cost(aspec, a, ncost, table):
+    """Write the costs of an array's items to its table; tokens from after its bracket to its end."""
+    prefix, items, low = _i4(aspec, a + A_PREFIX), _i4(aspec, a + A_ITEMS), _i4(aspec, a + A_MIN)
+    item = np.int64(ncost[items]) if items >= 0 else np.int64(0)
+    table[a + A_COST] = item
+    total = np.int64(1)
+    for i in range(prefix):
+        own = np.int64(ncost[_i4(aspec, a + A_HEAD + i)])
+        table[a + A_HEAD + prefix + i] = own
+        if i < low:
+            total += own + 1
+    if low > prefix:
+        total += (low - prefix) * (item + 1)
+    return min(np.int64(NEVER), total)
+
+
+@kernel
+def solve_costs(address, kinds, ncost, stcost, ospec_table, aspec_table, stack):
+    """Fill ncost int32[N], stcost int32[S] and the cost columns of the tables; number of rounds.
+
+    kinds: int8[S], 1 a state of a literal trie over bytes, 2 over code points, 0 of a trie of keys.
+    """
+    ctx = _context(address)
+    node, alts, bounds, dist = _i32(ctx, NODE), _i32(ctx, ALTS), _i32(ctx, BOUNDS), _i32(ctx, DIST)
+    ospec, aspec, ksuf = _i32(ctx, OSPEC), _i32(ctx, ASPEC), _i32(ctx, KSUF)
+    rounds = 0
+    changed = True
+    while changed and rounds < 10_000:
+        changed = False
+        rounds += 1
+        for s in range(kinds.size - 1, -1, -1):
+            if kinds[s] != 0:
+                cost = _literal_cost(ctx, s, stcost, ncost, stack) if kinds[s] == 1 else _free_cost(ctx, s, stcost, ncost)
+                if cost < stcost[s]:
+                    stcost[s] = cost
+                    changed = True
+        for n in range(ncost.size):
+            op, a, b, c = _i4(node, 4 * n), _i4(node, 4 * n + 1), _i4(node, 4 * n + 2), _i4(node, 4 * n + 3)
+            cost = np.int64(NEVER)
+            if op == OP_DONE or op == OP_END:
+                cost = np.int64(0)
+            elif op == OP_TERM:
+                due = _i4(bounds, c) * _i4(bounds, c + 2) if c >= 0 else 0
+                for label in range(2):
+                    if b + label < ncost.size and _i4(dist, 2 * a + label) < NEVER:
+                        cost = min(cost, _i4(dist, 2 * a + label) + due + ncost[b + label])
+            elif op == OP_TRIE or op == OP_DTRIE:
+                cost = np.int64(stcost[a])
+            elif op == OP_ALT:
+                for k in range(a, a + b):
+                    cost = min(cost, np.int64(ncost[_i4(alts, k)]))
+            elif op == OP_OBJ:
+                cost = _object_cost(ospec, dist, ksuf, a, ncost, ospec_table)
+            elif op == OP_ARR:
+                cost = _array_cost(aspec, a, ncost, aspec_table)
+            elif op == OP_CALL:
+                cost = np.int64(ncost[a]) + ncost[b]
+            if cost < ncost[n]:
+                ncost[n] = cost
+                changed = True
+    return rounds

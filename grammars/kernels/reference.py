@@ -1,0 +1,395 @@
+"""The machine of `layout` in the obvious way: what the kernels must agree with, bit for bit.
+
+Where it sits: beside the kernels, over the same `Program`; only tests and debugging sessions run it. A state is a
+frozenset of places, a frame a nested tuple, and a token is allowed if its bytes can be stepped one after the other:
+no arena, no vocabulary trie, no tiers, no memo, no hashes of keys. The tables are read back into names and lists of
+words (`ObjectRules`, `_words`), so that nothing here depends on how the kernels walk them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from grammars.automaton.program import Program
+from grammars.kernels import layout as at
+from grammars.kernels.reference_spelling import begins, begins_canonically, decoded, from_symbols
+
+__all__ = ["Reference", "State"]
+
+QUOTE = 34
+
+
+class Root(NamedTuple):
+    """The document: node `after` follows its value."""
+
+    after: int
+
+
+class Object(NamedTuple):
+    """An open object: offset of its table and the keys written so far."""
+
+    table: int
+    written: tuple[str, ...]
+    parent: Frame
+
+
+class Array(NamedTuple):
+    """An open array: offset of its table and the number of items begun."""
+
+    table: int
+    items: int
+    parent: Frame
+
+
+class Call(NamedTuple):
+    """A called part: node `after` follows it."""
+
+    after: int
+    parent: Frame
+
+
+Frame = Root | Object | Array | Call
+
+
+class End(NamedTuple):
+    """The document is complete."""
+
+
+class Inside(NamedTuple):
+    """In a terminal: the node that started it, the terminal's state, characters so far."""
+
+    node: int
+    q: int
+    characters: int
+    frame: Frame
+
+
+class Text(NamedTuple):
+    """In one of the words of a literal trie (its root), with `prefix` read."""
+
+    trie: int
+    prefix: bytes
+    frame: Frame
+
+
+class Word(NamedTuple):
+    """In a key, or in a freely spelled word of a list: `content` read; q: the terminal of undeclared keys, or None."""
+
+    node: int
+    content: bytes
+    q: int | None
+    frame: Frame
+
+
+Place = End | Inside | Text | Word
+State = frozenset[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRules:
+    """An object table read back: names in declared order; `values` holds the names that may be written."""
+
+    names: tuple[str, ...]
+    values: dict[str, int]
+    required: frozenset[str]
+    any_order: bool
+    is_open: bool
+    undeclared: int
+    others: int
+    low: int
+    high: float
+
+    def completable(self, written: tuple[str, ...]) -> bool:
+        """Whether keys can be added until the object may close."""
+        missing = self.required - set(written)
+        left = [name for name in self.values if name not in written]
+        if not self.any_order:
+            places = [self.names.index(key) if key in self.names else len(self.names) for key in written]
+            cursor = max(places, default=-1)
+            left = [name for name in left if self.names.index(name) > cursor]
+        if not missing <= set(left) or len(written) + len(missing) > self.high:
+            return False
+        return self.is_open or len(written) + len(left) >= self.low
+
+    def addable(self, written: tuple[str, ...]) -> list[str]:
+        """Declared names that may come next."""
+        names = [name for name in self.values if name not in written]
+        if not self.any_order:
+            last = max((self.names.index(key) if key in self.names else len(self.names) for key in written), default=-1)
+            names = [name for name in names if self.names.index(name) > last]
+        return [name for name in names if self.completable((*written, name))]
+
+    def may_open(self, written: tuple[str, ...]) -> bool:
+        """Whether an undeclared key may come next (which name does not matter: a lone surrogate is never declared)."""
+        return self.is_open and self.completable((*written, "\ud800"))
+
+    def may_close(self, written: tuple[str, ...]) -> bool:
+        """Whether the object is complete."""
+        return self.required <= set(written) and len(written) >= self.low
+
+
+class Reference:
+    """The machine of one program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.store = program.store
+        self._objects: dict[int, ObjectRules] = {}
+        self._tries: dict[int, dict[tuple[int, ...], int]] = {}
+
+    # ------------------------------------------------------------------------------------------ states
+
+    def start(self) -> State:
+        """The state before the first byte."""
+        places: set[Place] = set()
+        end, root = self.program.roots.data[16:18].tolist()
+        self._close(root, Root(end), places)
+        return frozenset(places)
+
+    def step(self, state: State, byte: int) -> State:
+        """The state after a byte; empty: it cannot come."""
+        places: set[Place] = set()
+        for place in state:
+            if isinstance(place, Text):
+                self._step_text(place, byte, places)
+            elif isinstance(place, Word):
+                self._step_word(place, byte, places)
+            elif isinstance(place, Inside):
+                self._step_terminal(place, byte, places)
+        return frozenset(places)
+
+    def run(self, state: State, data: bytes) -> State:
+        """The state after some bytes."""
+        for byte in data:
+            state = self.step(state, byte)
+            if not state:
+                break
+        return state
+
+    @staticmethod
+    def accepting(state: State) -> bool:
+        """Whether the document may end."""
+        return End() in state
+
+    def mask(self, state: State, tokens: Sequence[bytes], eos: Iterable[int]) -> list[bool]:
+        """Which tokens may come next; those without bytes are never allowed, EOS ids where the document may end."""
+        allowed = [bool(token) and bool(self.run(state, token)) for token in tokens]
+        for i in eos:
+            allowed[i] = self.accepting(state)
+        return allowed
+
+    def next_bytes(self, state: State) -> bytes:
+        """The bytes that may come next."""
+        return bytes(byte for byte in range(256) if self.step(state, byte))
+
+    def forced(self, state: State, limit: int) -> bytes:
+        """The only continuation, up to `limit` bytes: ends where there is a choice or where the document may end."""
+        found = bytearray()
+        while len(found) < limit and not self.accepting(state):
+            following = self.next_bytes(state)
+            if len(following) != 1:
+                break
+            state = self.step(state, following[0])
+            found += following
+        return bytes(found)
+
+    # ------------------------------------------------------------------------------------------ closure
+
+    def _node(self, n: int) -> tuple[int, int, int, int]:
+        op, a, b, c = self.program.node.data[4 * n : 4 * n + 4].tolist()
+        if op == at.OP_LAZY:
+            assert self.program.expand is not None
+            self.program.expand(n)
+            return self._node(n)
+        return op, a, b, c
+
+    def _root(self, first: int, close: bool, add: bool) -> int:
+        return int(self.program.roots.data[first + at.CLOSE * close + at.ADD * add])
+
+    def _close(self, n: int, frame: Frame, places: set[Place]) -> None:
+        """Add all places that node n leads to without reading a byte."""
+        op, a, b, c = self._node(n)
+        if op == at.OP_END:
+            places.add(End())
+        elif op == at.OP_TERM:
+            if a != 0:  # the sink
+                places.add(Inside(n, a, 0, frame))
+            label = self._label(a)
+            if label >= 0 and self._bounds(c)[0] == 0:
+                self._close(b + label, frame, places)
+        elif op == at.OP_TRIE:
+            words = self._words(a)
+            if any(words):
+                places.add(Text(a, b"", frame))
+            if () in words:
+                self._close(words[()], frame, places)
+        elif op == at.OP_ALT:
+            for i in range(b):
+                self._close(int(self.program.alts.data[a + i]), frame, places)
+        elif op == at.OP_OBJ:
+            self._enter_object(Object(a, (), frame), 0, places)
+        elif op == at.OP_ARR:
+            self._enter_array(Array(a, 0, frame), 8, places)
+        elif op == at.OP_DONE:
+            self._leave(frame, places)
+        elif op == at.OP_POP:
+            assert isinstance(frame, Object | Array)
+            self._leave(frame.parent, places)
+        elif op == at.OP_KEY:
+            assert isinstance(frame, Object)
+            rules = self._rules(frame.table)
+            places.add(Word(n, b"", rules.undeclared if rules.may_open(frame.written) else None, frame))
+        elif op == at.OP_ITEM:
+            assert isinstance(frame, Array)
+            item = self._item(frame)
+            assert item is not None
+            self._close(item, frame._replace(items=frame.items + 1), places)
+        elif op == at.OP_DTRIE:
+            places.add(Word(n, b"", None, frame))
+        else:
+            assert op == at.OP_CALL
+            self._close(a, Call(b, frame), places)
+
+    def _leave(self, frame: Frame, places: set[Place]) -> None:
+        """A value in `frame` is complete."""
+        if isinstance(frame, Object):
+            self._enter_object(frame, 4, places)
+        elif isinstance(frame, Array):
+            self._enter_array(frame, 12, places)
+        elif isinstance(frame, Call):
+            self._close(frame.after, frame.parent, places)
+        else:
+            self._close(frame.after, frame, places)
+
+    def _enter_object(self, frame: Object, roots: int, places: set[Place]) -> None:
+        rules = self._rules(frame.table)
+        add = bool(rules.addable(frame.written)) or rules.may_open(frame.written)
+        self._close(self._root(roots, rules.may_close(frame.written), add), frame, places)
+
+    def _enter_array(self, frame: Array, roots: int, places: set[Place]) -> None:
+        low = int(self.program.aspec.data[frame.table + at.A_MIN])
+        self._close(self._root(roots, frame.items >= low, self._item(frame) is not None), frame, places)
+
+    # ------------------------------------------------------------------------------------------ steps
+
+    def _step_text(self, place: Text, byte: int, places: set[Place]) -> None:
+        words = self._words(place.trie)
+        prefix = (*place.prefix, byte)
+        if any(len(word) > len(prefix) and word[: len(prefix)] == prefix for word in words):
+            places.add(Text(place.trie, bytes(prefix), place.frame))
+        if prefix in words:
+            self._close(words[prefix], place.frame, places)
+
+    def _step_terminal(self, place: Inside, byte: int, places: set[Place]) -> None:
+        _, _, following, index = self._node(place.node)
+        low, high = self._bounds(index)
+        q = self._row(place.q)[byte]
+        if q < 0:
+            return
+        characters = place.characters
+        if any(target >= 0 for target in self._row(q)):
+            # still inside: a character begun is one character more than those completed
+            if characters + 1 > high:
+                return
+            characters += self._boundary(q)
+            places.add(Inside(place.node, q, characters if index >= 0 else 0, place.frame))
+        label = self._label(q)
+        if label >= 0 and characters >= low:
+            self._close(following + label, place.frame, places)
+
+    def _step_word(self, place: Word, byte: int, places: set[Place]) -> None:
+        frame = place.frame
+        words: dict[str, int] = {}
+        if self._node(place.node)[0] == at.OP_KEY:
+            assert isinstance(frame, Object)
+            rules = self._rules(frame.table)
+            words = {name: rules.values[name] for name in rules.addable(frame.written)}
+        else:
+            words = {from_symbols(word, True): n for word, n in self._words(self._node(place.node)[1]).items()}
+        q = -1 if place.q is None else self._row(place.q)[byte]
+        text = decoded(place.content)
+        if byte == QUOTE and text is not None:
+            if not isinstance(frame, Object) or self._node(place.node)[0] != at.OP_KEY:
+                if text in words:
+                    self._close(words[text], frame, places)
+            elif text in words:
+                self._close(words[text], frame._replace(written=(*frame.written, text)), places)
+            elif q >= 0 and text not in rules.names and text not in frame.written:
+                after = int(self.program.ospec.data[rules.others + self._label(q)])
+                self._close(after, frame._replace(written=(*frame.written, text)), places)
+            return
+        content = place.content + bytes((byte,))
+        spells = begins if self.program.free_spelling else begins_canonically
+        if q >= 0 or any(spells(word, content) for word in words):
+            places.add(Word(place.node, content, q if q >= 0 else None, frame))
+
+    # ------------------------------------------------------------------------------------------ tables
+
+    def _row(self, q: int) -> list[int]:
+        self.store.fill(q)
+        return self.store.trans.data[256 * q : 256 * q + 256].tolist()
+
+    def _label(self, q: int) -> int:
+        return (int(self.store.info.data[q]) & at.LABEL) - 1
+
+    def _boundary(self, q: int) -> bool:
+        return bool(int(self.store.info.data[q]) & at.BOUNDARY)
+
+    def _bounds(self, index: int) -> tuple[int, float]:
+        if index < 0:
+            return 0, float("inf")
+        low, high = self.program.bounds.data[index : index + 2].tolist()
+        return low, float("inf") if high < 0 else high
+
+    def _item(self, frame: Array) -> int | None:
+        """The node of the next item, if there may be one."""
+        table = self.program.aspec.data[frame.table :]
+        prefix, items, high = int(table[at.A_PREFIX]), int(table[at.A_ITEMS]), int(table[at.A_MAX])
+        if 0 <= high <= frame.items:
+            return None
+        if frame.items < prefix:
+            return int(table[at.A_HEAD + frame.items])
+        return items if items >= 0 else None
+
+    def _words(self, trie: int) -> dict[tuple[int, ...], int]:
+        """The words of a literal trie with what follows each."""
+        if trie not in self._tries:
+            found: dict[tuple[int, ...], int] = {}
+            pending: list[tuple[int, tuple[int, ...]]] = [(trie, ())]
+            while pending:
+                s, word = pending.pop()
+                edge, edges, following = self.program.st.data[6 * s : 6 * s + 3].tolist()
+                if following >= 0:
+                    found[word] = following
+                for i in range(edge, edge + edges):
+                    symbol, target = self.program.edge.data[2 * i : 2 * i + 2].tolist()
+                    pending.append((target, (*word, symbol)))
+            self._tries[trie] = found
+        return self._tries[trie]
+
+    def _rules(self, table: int) -> ObjectRules:
+        if table not in self._objects:
+            head = self.program.ospec.data[table : table + at.O_HEAD].tolist()
+            n = head[at.O_N]
+            columns = self.program.ospec.data[table + at.O_HEAD :]
+
+            def column(k: int, i: int) -> int:
+                return int(columns[k * n + i])
+
+            words = self._words(head[at.O_TRIE]) if n else {}
+            index = {from_symbols(word, self.program.free_spelling): i for word, i in words.items()}
+            names = tuple(sorted(index, key=lambda name: column(at.P_POS, index[name])))
+            self._objects[table] = ObjectRules(
+                names,
+                {name: column(at.P_VALUE, index[name]) for k, name in enumerate(names) if column(at.P_USABLE, k)},
+                frozenset(name for name in names if column(at.P_REQ, index[name])),
+                bool(head[at.O_FLAGS] & at.OF_ANY),
+                bool(head[at.O_FLAGS] & at.OF_OPEN),
+                head[at.O_Q],
+                head[at.O_OTHER],
+                head[at.O_MIN],
+                float("inf") if head[at.O_MAX] < 0 else head[at.O_MAX],
+            )
+        return self._objects[table]
