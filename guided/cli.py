@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -35,7 +35,9 @@ app = typer.Typer(
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 SchemaOption = Annotated[Path, typer.Option("--schema", "-s", help="File with a JSON Schema; - reads standard input.")]
-OrderOption = Annotated[str, typer.Option("--property-order", help="schema: as declared; any: the full language.")]
+OrderOption = Annotated[
+    Literal["schema", "any"], typer.Option("--property-order", help="schema: as declared; any: the full language.")
+]
 TokenizerOption = Annotated[
     str | None, typer.Option("--tokenizer", help="Folder or hub name; without it, single bytes are the tokens.")
 ]

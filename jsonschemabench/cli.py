@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
@@ -190,17 +191,18 @@ def walks(
             refused += 1
         else:
             definitions.append(definition)
+    records.append(path, records.header("walks", {"count": count, "splits": splits, "seed": seed, "set": options}))
     report = Report()
+    shown = 0
     with progress() as bar:
         task = bar.add_task("walks", total=count)
         for _ in walk_all(definitions, compile_schema, tokens, count, seed, report):
             bar.advance(task)
-    records.append(path, records.header("walks", {"count": count, "splits": splits, "seed": seed, "set": options}))
-    for failure in report.failures:
-        line = {"schema": failure.schema, "seed": failure.seed, "problem": failure.problem, "text": failure.text}
-        records.append(path, {"kind": "failure", **line})
-        out.print(f"[red]✗[/] {escape(failure.schema)} seed {failure.seed}: {escape(failure.problem)}", highlight=False)
-        out.print(f"    {escape(failure.text)}", highlight=False)
+            for failure in report.failures[shown:]:
+                records.append(path, {"kind": "failure", **dataclasses.asdict(failure)})
+                out.print(f"[red]✗[/] {escape(f'{failure.schema} seed {failure.seed}: {failure.problem}')}")
+                out.print(f"    {escape(failure.text)}", highlight=False)
+            shown = len(report.failures)
     out.print(
         f"{report.walks:,} walks over {len(report.per_schema):,} schemas ({refused:,} did not compile): "
         f"{report.valid:,} valid, {len(report.failures):,} failures of which {report.dead_ends:,} dead ends, "
@@ -224,7 +226,6 @@ def generate(
     path: OutOption = None,
 ) -> None:
     """Documents written by SmolLM2 under the constraint: share valid, and speed beside free text."""
-    import dataclasses
     import random
 
     import guided
