@@ -64,7 +64,7 @@ class Judge:
         if simple is not None:
             return bool(simple(value, item.value))
         if kind in ("pattern", "npattern"):
-            return bool(self._compiler.languages.pattern(item.value, item.where).matches(value)) == (kind == "pattern")
+            return self._compiler.languages.found(item.value, value, item.where) == (kind == "pattern")
         if kind in ("format", "nformat"):
             language = self._compiler.languages.format(item.value)
             return (language is None or language.matches(value)) == (kind == "format")
@@ -109,10 +109,10 @@ class Judge:
 
     def key_fits(self, spec: KeySpec, name: str) -> bool:
         """Is `name` one of the keys that `spec` describes?"""
-        pattern = self._compiler.languages.pattern
-        if spec.pattern is not None and not pattern(spec.pattern).matches(name):
+        found = self._compiler.languages.found
+        if spec.pattern is not None and not found(spec.pattern, name):
             return False
-        return name not in spec.names and not any(pattern(other).matches(name) for other in spec.without)
+        return name not in spec.names and not any(found(other, name) for other in spec.without)
 
     def _cannot(self, item: Atom) -> UnsupportedSchema:
         keyword, reason = item.value if item.kind == "unsupported" else (item.kind, "")

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from grammars.errors import RegexError, SchemaError, UnsupportedSchema, shorten
+
 if TYPE_CHECKING:
-    from grammars.regex import Regex
+    from grammars.regex import CharDfa, Regex
 
 __all__ = ["Languages"]
 
@@ -20,6 +22,7 @@ class Languages:
     def __init__(self, spend: Callable[[int], None]) -> None:
         self._spend = spend
         self._known: dict[Any, Regex | None] = {}
+        self._automata: dict[str, CharDfa] = {}
 
     def pattern(self, pattern: str, where: str = "") -> Regex:
         """The language of an ECMA-262 `pattern` (found anywhere in the string)."""
@@ -28,8 +31,21 @@ class Languages:
             from grammars.regex import parse
 
             self._spend(10)
-            known = self._known[pattern] = parse(pattern, dialect="ecma", search=True)
+            try:
+                known = parse(pattern, dialect="ecma", search=True)
+            except RegexError as error:
+                raise _at(where, error) from error
+            self._known[pattern] = known
         return known
+
+    def found(self, pattern: str, text: str, where: str = "") -> bool:
+        """Does the pattern match somewhere in `text`? The automaton is kept: one pattern meets many names."""
+        automaton = self._automata.get(pattern)
+        if automaton is None:
+            from grammars.regex import CharDfa
+
+            automaton = self._automata[pattern] = CharDfa(self.pattern(pattern, where))
+        return automaton.start >= 0 and automaton.matches(text)
 
     def format(self, name: str) -> Regex | None:
         """The language of a format; None where the name is not known."""
@@ -89,6 +105,15 @@ class Languages:
             seen.update(fresh)
             queue.extend(dict.fromkeys(fresh))
         return max(0, min(_paths(dfa.start, edges, dfa.accepting, limit) - len(excluded), enough))
+
+
+def _at(where: str, error: RegexError) -> SchemaError | UnsupportedSchema:
+    """The error of a pattern, with its place in the schema."""
+    keyword = "pattern" if where.endswith("/pattern") else "patternProperties"
+    shown = f'at offset {error.offset} of "{shorten(error.pattern)}": {error.problem}'
+    if "cannot be compiled" in error.problem:
+        return UnsupportedSchema(where, keyword, shown, error.remedy)
+    return SchemaError(where, f'"{keyword}" {shown}', error.remedy)
 
 
 def _paths(start: int, edges: dict[int, list[tuple[int, int]]], accepting: Callable[[int], bool], limit: int) -> int:

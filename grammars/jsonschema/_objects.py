@@ -119,7 +119,7 @@ class _Plan:
         patterns = list(dict.fromkeys(pattern for group in groups for pattern, _ in group.patterns))
         cells: list[tuple[Regex | None, frozenset[str]]] = [(None, frozenset())]
         for pattern in patterns:
-            language = compiler.languages.pattern(pattern)
+            language = compiler.languages.pattern(pattern, groups[0].where)
             split: list[tuple[Regex | None, frozenset[str]]] = []
             for cell, matched in cells:
                 compiler.spend(1)

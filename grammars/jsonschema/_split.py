@@ -71,6 +71,8 @@ class Splitter:
                     choices.remove(choice)
                     for branch in choice.branches:
                         self._compiler.spend(1 + len(atoms))
+                        if choices and self._compiler.apart.visibly_empty(bit, context + atoms, branch, 2):
+                            continue  # would multiply with what else is to choose, for nothing
                         self._run(bit, list(branch[::-1]), atoms[:], set(seen), choices[:], denied[:], context, found)
                     return
             if denied:
@@ -95,9 +97,14 @@ class Splitter:
                 facts = compiler.facts(item)
                 if item & 1:
                     if facts.types & bit:
-                        if not facts.items(bit):
+                        parts = facts.items(bit)
+                        if not parts:
                             return False
-                        denied.append(item)
+                        ways = negate(parts[0]) if len(parts) == 1 else ()
+                        if len(ways) == 1:  # there is one way to fail only: no need to wait
+                            todo.extend(ways[0][::-1])
+                        else:
+                            denied.append(item)
                 elif facts.types & bit:
                     todo.extend(facts.items(bit)[::-1])
                 else:
@@ -211,12 +218,34 @@ class Splitter:
         narrowed = self._narrow(choice, bit, seen, _presence(atoms))
         if narrowed is None:
             return None
+        if bit == OBJECT:
+            narrowed = _absent_or_other(narrowed)
         result: list[list[Atom]] = []
         for branch in narrowed:
             self._run(bit, list(branch[::-1]), [], set(seen), [], [], atoms, result)
         if bit == OBJECT:
             result = [spelled for branch in result for spelled in spell_out_keys(branch, atoms, self._compiler)]
         return result
+
+
+def _absent_or_other(branches: tuple[tuple[Item, ...], ...]) -> tuple[tuple[Item, ...], ...]:
+    """ "No p" and "p with another value" as one branch: "if there is p, it has another value"."""
+    absent = {
+        branch[0].value: place
+        for place, branch in enumerate(branches)
+        if len(branch) == 1 and isinstance(branch[0], Atom) and branch[0].kind == "absent"
+    }
+    if not absent:
+        return branches
+    merged: list[tuple[Item, ...] | None] = list(branches)
+    for place, branch in enumerate(branches):
+        last = branch[-1]
+        if len(branch) == 2 and isinstance(last, Atom) and last.kind == "value":
+            other = absent.pop(last.value[0], None)
+            if other is not None:
+                merged[other] = None
+                merged[place] = (last,)
+    return tuple(branch for branch in merged if branch is not None)
 
 
 def _breadth(choice: Or) -> int:
