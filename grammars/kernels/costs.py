@@ -116,7 +116,7 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
             fill = max(fill, own)
     if _i4(ospec, o + O_FLAGS) & OF_OPEN:
         q = _i4(ospec, o + O_Q)
-        fill = max(fill, min(np.int64(NEVER), 2 + extra + min(_i4(dist, 2 * q), _i4(dist, 2 * q + 1))))
+        fill = max(fill, min(np.int64(NEVER), 3 + extra + min(_i4(dist, 2 * q), _i4(dist, 2 * q + 1))))
     table[o + O_EXTRACOST] = extra
     table[o + O_FILLCOST] = fill
     total += max(np.int64(0), _i4(ospec, o + O_MIN) - required) * fill

@@ -138,7 +138,15 @@ def _distance(ctx, mat, scr, base, count):
                         extra = mat[extra + 1]
                     best = min(best, _extra_cost(ctx, mat, f, q) + (1 if taken else 0))
             elif v >= 0:
-                best = min(best, _i4(_i32(ctx, STCOST), v) + partial + mat[f + F_COST])
+                stcost = _i32(ctx, STCOST)
+                cost = _i4(stcost, v)
+                if phase > 0:
+                    # which word the partial character belongs to is open: bound by the dearest
+                    cost = np.int64(0)
+                    first = _i4(st, 6 * v)
+                    for k in range(first, first + _i4(st, 6 * v + 1)):
+                        cost = max(cost, _i4(stcost, _i4(_i32(ctx, EDGE), 2 * k + 1)))
+                best = min(best, cost + partial + mat[f + F_COST])
         at += CFG
     return best
 
