@@ -165,6 +165,8 @@ class _Parser:
             return (self.line_start() if self.multiline else BEGIN), False
         if char == "$":
             return (self.line_end() if self.multiline else END), False
+        if char < "\ud800" and not self.ignore_case:
+            return _single(char), True
         return self.chars(((ord(char), ord(char)),)), True
 
     def chars(self, charset: Charset) -> Node:
@@ -409,6 +411,11 @@ class _Parser:
         code = ord(self.pattern[self.at])
         self.at += 1
         return ((code, code),)
+
+
+@lru_cache(maxsize=1024)
+def _single(char: str) -> Node:
+    return ("set", ((ord(char), ord(char)),))
 
 
 def _word_border(negated: bool) -> Node:
