@@ -175,6 +175,16 @@ class _Plan:
 
 
 def _plan(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
+    known = compiler.plans.get(id(atoms))
+    if known is not None:
+        return known[1]  # type: ignore[no-any-return]
+    plan = _merge(atoms, compiler)
+    if plan is not None:  # "empty" may rest on an assumption within a recursion, "inhabited" never does
+        compiler.plans[id(atoms)] = (atoms, plan)
+    return plan
+
+
+def _merge(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
     plan = _Plan(atoms, compiler)
     if not plan.inhabited():
         return None

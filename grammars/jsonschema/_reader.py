@@ -37,12 +37,16 @@ __all__ = ["Facts", "Nodes", "read"]
 
 
 class Facts:
-    """`types`: bit set of admitted types; `common`: items for each type; `by_type`: items for one type."""
+    """`types`: bit set of admitted types; `common`: items for each type; `by_type`: items for one type.
 
-    __slots__ = ("by_type", "common", "types")
+    `plain`: there are atoms only, and none that has to be spelled out: nothing to split.
+    """
+
+    __slots__ = ("by_type", "common", "plain", "types")
 
     def __init__(self) -> None:
         self.types = ALL_TYPES
+        self.plain = True
         self.common: list[Item] = []
         self.by_type: dict[int, list[Item]] = {}
 
@@ -118,11 +122,14 @@ def read(node: Node, nodes: Nodes) -> Facts:
     table = _TABLES[node.scope.dialect.year]
     if "$ref" in schema and node.scope.dialect.ref_alone:
         _ref(reading, schema["$ref"])
+        reading.facts.plain = False
         return reading.facts
     for keyword, value in schema.items():
         keyword_reader = table.get(keyword)
         if keyword_reader is not None:
             keyword_reader(reading, value)
+            if keyword in _NOT_PLAIN:
+                reading.facts.plain = False
     return reading.facts
 
 
@@ -486,5 +493,9 @@ _DRAFT2020 = {
 _TABLES: dict[int, dict[str, Keyword]] = {
     4: _DRAFT4, 6: _DRAFT6, 7: _DRAFT7, 2019: _DRAFT2019, 2020: _DRAFT2020,
 }  # fmt: skip
+_NOT_PLAIN = frozenset(
+    """$ref $recursiveRef $dynamicRef allOf anyOf oneOf not if contains dependencies dependentRequired
+    dependentSchemas""".split()
+)
 ASSERTIONS = frozenset().union(*_TABLES.values())
 """Every keyword that some draft asserts."""

@@ -96,6 +96,7 @@ class SchemaCompiler:
         self._structures: dict[int, Any] = {}
         self._ref_of_set: dict[frozenset[Sid], Ref] = {}
         self._conjuncts: dict[Ref, list[tuple[int, list[Atom]]]] = {}
+        self.plans: dict[int, tuple[list[Atom], Any]] = {}  # object conjuncts, merged: by identity of the list
         self._resolved: dict[Ref, Union] = {}
         self._empty: dict[Ref, bool] = {self.ANY: False, self.NEVER: True}
         self._active: dict[Ref, int] = {}
@@ -275,14 +276,17 @@ class SchemaCompiler:
         """`ref` as (type, atoms that must all hold) pairs: a document satisfies it iff it satisfies one of them."""
         known = self._conjuncts.get(ref)
         if known is None:
-            sids = self._sets[ref]
-            known = []
-            types = self.types(sids)
-            for bit in (NULL, BOOLEAN, NUMBER, STRING, ARRAY, OBJECT):
-                if bit & types:
-                    known.extend((bit, atoms) for atoms in self.splitter.split(bit, sids))
-            self._conjuncts[ref] = known
+            known = self._conjuncts[ref] = self._split(self._sets[ref])
         return known
+
+    def _split(self, sids: tuple[Sid, ...]) -> list[tuple[int, list[Atom]]]:
+        if len(sids) == 1 and not sids[0] & 1:
+            facts = self.facts(sids[0])
+            if facts.plain:
+                types, items = facts.types, facts.items
+                return [(bit, items(bit)) for bit in _BUILD if bit & types]  # type: ignore[misc]
+        types = self.types(sids)
+        return [(bit, atoms) for bit in _BUILD if bit & types for atoms in self.splitter.split(bit, sids)]
 
     def types(self, sids: Iterable[Sid]) -> int:
         """Types that the schemas admit at first sight; saves splitting for the others."""
@@ -363,7 +367,7 @@ _ANYTHING: list[Alternative] = [
 
 def _distinct(alternatives: list[Alternative]) -> tuple[Alternative, ...]:
     """Without repetitions (true is not 1, 1 is 1.0)."""
-    if len(alternatives) < 2:
+    if len(alternatives) < 2 or len({alternative.__class__ for alternative in alternatives}) == len(alternatives):
         return tuple(alternatives)
     kept: dict[Any, Alternative] = {}
     for alternative in alternatives:
