@@ -1,8 +1,9 @@
 """Random walks under the mask to the end: whatever the mask allows must finish as a valid document.
 
-A walk draws one allowed token after another. To get varied documents that end, half of the draws prefer short tokens
-(they hold the brackets, quotes and digits), the end-of-text token is taken with probability 0.3 where it is allowed,
-and after a random length the mask is asked for tokens from which the text can be finished within a shrinking budget.
+A walk draws one allowed token after another, in three parts. Up to a random length half of the draws prefer short ones
+(they hold the brackets, quotes and digits). Then most draws prefer tokens that only close something. What is still not
+finished after that (and one walk in ten from the first part on) asks for masks with a shrinking budget, from which the
+text can be finished in time. The end-of-text token is taken with probability 0.3 where it is allowed.
 A mask without any token is a dead end. Each failure is reported with schema, seed and text: `walk(...)` with the same
 seed repeats it.
 """
@@ -25,8 +26,10 @@ __all__ = ["Failure", "Report", "Tokens", "Walker", "walk", "walk_all"]
 
 Row = npt.NDArray[np.int32]
 
-END_PROBABILITY = 0.3
+END_PROBABILITY, SHORT_PROBABILITY, CLOSE_PROBABILITY = 0.3, 0.5, 0.85
+BUDGETED = 10  # one walk in so many asks for budgets early
 SHORT_BYTES = 2
+CLOSING = frozenset(b'"}]')
 
 
 class Walker(Protocol):
@@ -46,6 +49,9 @@ class Tokens:
         self.spelled, self.eos_ids = spelled, frozenset(eos_ids)
         self.words = (len(spelled) + 31) // 32
         self.short = np.fromiter((0 < len(text) <= SHORT_BYTES for text in spelled), dtype=bool, count=len(spelled))
+        self.closing = np.fromiter(
+            (bool(text) and CLOSING.issuperset(text) for text in spelled), dtype=bool, count=len(spelled)
+        )
 
     def allowed(self, row: Row) -> npt.NDArray[np.int64]:
         """Ids allowed by a mask, end of text included."""
@@ -79,36 +85,38 @@ class DeadEnd(Exception):
     """A mask with no token in it, or one that contradicts `accept`."""
 
 
-def draw(allowed: npt.NDArray[np.int64], tokens: Tokens, rng: random.Random) -> int:
-    """One of the allowed tokens, with a taste for short ones and for the end."""
-    ends = [int(token) for token in tokens.eos_ids if token in allowed] if len(allowed) else []
+def draw(allowed: npt.NDArray[np.int64], tokens: Tokens, rng: random.Random, close: bool) -> int:
+    """One of the allowed tokens, with a taste for short ones, for the end, and for closing if `close`."""
+    ends = [int(token) for token in tokens.eos_ids if token in allowed]
     if ends and (len(ends) == len(allowed) or rng.random() < END_PROBABILITY):
         return rng.choice(ends)
-    if rng.random() < 0.5:
-        short = allowed[tokens.short[allowed]]
-        if len(short):
-            return int(rng.choice(short))
+    kind, probability = (tokens.closing, CLOSE_PROBABILITY) if close else (tokens.short, SHORT_PROBABILITY)
+    if rng.random() < probability:
+        preferred = allowed[kind[allowed]]
+        if len(preferred):
+            return int(rng.choice(preferred))
     return int(rng.choice(allowed))
 
 
-def walk(matcher: Walker, tokens: Tokens, seed: int, *, longest: int = 120, ceiling: int = 20_000) -> tuple[str, int]:
+def walk(matcher: Walker, tokens: Tokens, seed: int, *, longest: int = 60, ceiling: int = 20_000) -> tuple[str, int]:
     """One walk from the start: the text and the number of tokens. Raises `DeadEnd`."""
     rng = random.Random(seed)
     matcher.reset()
     row = np.zeros(tokens.words, dtype=np.int32)
-    free = rng.randrange(longest // 2)
-    limit = free + rng.randrange(1, longest // 2)
+    free = rng.randrange(longest)
+    late = free if rng.randrange(BUDGETED) == 0 else free + longest
+    limit = late + rng.randrange(1, longest)
     text = bytearray()
     for step in range(ceiling):
-        budget = None if step < free else max(limit - step, matcher.min_tokens() + 1)
+        budget = None if step < late else max(limit - step, matcher.min_tokens() + 1)
         matcher.fill_mask(row) if budget is None else matcher.fill_mask(row, budget)
         allowed = tokens.allowed(row)
         if not len(allowed):
-            raise DeadEnd(f"no token allowed after {text.decode(errors='replace')!r} (budget {budget})")
-        token = draw(allowed, tokens, rng)
+            raise DeadEnd(f"no token allowed after {bytes(text)!r} (budget {budget})")
+        token = draw(allowed, tokens, rng, close=step >= free)
         if token in tokens.eos_ids:
             if not matcher.is_accepting():
-                raise DeadEnd(f"the end is allowed and the text is not accepted: {text.decode(errors='replace')!r}")
+                raise DeadEnd(f"the end is allowed and the text is not accepted: {bytes(text)!r}")
             return text.decode("utf-8"), step
         if not matcher.accept(token):
             raise DeadEnd(f"the mask allows {tokens.spelled[token]!r} and accept refuses it after {bytes(text)!r}")
