@@ -191,7 +191,7 @@ def alternatives(items: list[Node]) -> Node:
     """Union of trees; one that holds all texts swallows the rest."""
     if ANY in items:
         return ANY
-    unique = tuple(dict.fromkeys(items))
+    unique = tuple(dict.fromkeys(items)) if len(items) > 1 else tuple(items)
     return unique[0] if len(unique) == 1 else ("alt", unique)
 
 
@@ -225,6 +225,16 @@ class Regex:
     def literals(texts: Iterable[str]) -> Regex:
         """Exactly these texts."""
         return Regex(alternatives([Regex.literal(text).node for text in texts]))
+
+    @staticmethod
+    def any_of(languages: Iterable[Regex]) -> Regex:
+        """The union of many languages."""
+        return Regex(alternatives([language.node for language in languages]))
+
+    @staticmethod
+    def sequence(languages: Iterable[Regex]) -> Regex:
+        """A text of each language in turn; as many `concat`, in one go."""
+        return Regex(("cat", tuple(item for one in languages for item in _items("cat", _fence(one.node)))))
 
     @staticmethod
     def any_string() -> Regex:
