@@ -246,6 +246,8 @@ class ConstraintProcessor(LogitsProcessor):
                 row[:] = self._end_row
             elif (limit := budgets[r]) is None or limit <= written:
                 cursor.matcher.fill_mask(row)
+            elif limit == written + 1 and cursor.matcher.is_accepting():
+                row[:] = self._end_row  # the last token: nothing but the end
             else:
                 cursor.matcher.fill_mask(row, budget=limit - written)
         out, worst = masker.apply(scores)

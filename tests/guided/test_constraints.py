@@ -170,3 +170,26 @@ def test_a_tokenizer_of_transformers() -> None:
     tokenizer = byte_tokenizer()
     (text,) = write(resolve_vocabulary(tokenizer), guided.json(SCHEMAS[0], tokenizer=tokenizer, whitespace="compact"))
     jsonschema.validate(json.loads(text), SCHEMAS[0])
+
+
+@pytest.mark.parametrize("mode", MODES, ids=["greedy", "sampled", "beams", "several", "batch"])
+@pytest.mark.parametrize(
+    ("schema", "limit"),
+    [(SCHEMAS[0], 30), ({"type": "array", "items": {"$ref": "#"}}, 12), ({"type": "string"}, 8), (True, 20)],
+    ids=["record", "recursion", "string", "any"],
+)
+def test_on_budget_finish_always_ends(vocabulary: guided.Vocabulary, schema: Any, limit: int, mode: Any) -> None:
+    """Blanks, strings and recursion could go on for ever; with `max_new_tokens` told, every document is complete."""
+    processor = guided.json(schema, tokenizer=vocabulary, max_new_tokens=limit)
+    for text in write(vocabulary, processor, limit=limit, **mode):
+        assert text is not None
+        jsonschema.validate(json.loads(text), schema)
+
+
+def test_a_budget_that_nothing_fits_into(vocabulary: guided.Vocabulary) -> None:
+    with pytest.raises(guided.BudgetExceeded, match="max_new_tokens = 5"):
+        guided.json(SCHEMAS[0], tokenizer=vocabulary, max_new_tokens=5)
+    (text,) = write(
+        vocabulary, guided.json(SCHEMAS[0], tokenizer=vocabulary, max_new_tokens=5, on_budget="cut"), limit=5
+    )
+    assert text is None
