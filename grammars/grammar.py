@@ -9,7 +9,9 @@ from typing import Any
 from grammars.automaton.lower_json import JsonLowering
 from grammars.automaton.program import Program
 from grammars.automaton.terminals import current_store
-from grammars.errors import SchemaError
+from grammars.errors import GrammarError, SchemaError, shorten
+
+_MAGIC = b"guided grammar 1\n"
 
 __all__ = ["Grammar", "compile_choice", "compile_json_schema", "compile_regex"]
 
@@ -17,14 +19,38 @@ __all__ = ["Grammar", "compile_choice", "compile_json_schema", "compile_regex"]
 class Grammar:
     """A compiled constraint. Immutable for its users, shared by any number of matchers and threads."""
 
-    __slots__ = ("__weakref__", "_repr", "program")
+    __slots__ = ("__weakref__", "program", "recipe")
 
-    def __init__(self, program: Program, description: str) -> None:
+    def __init__(self, program: Program, recipe: dict[str, Any]) -> None:
         self.program = program
-        self._repr = description
+        self.recipe = recipe
 
     def __repr__(self) -> str:
-        return f"Grammar({self._repr})"
+        source = json.dumps(self.recipe["source"], ensure_ascii=False)
+        return f"Grammar({self.recipe['kind']} {shorten(source, 40)})"
+
+    def to_bytes(self) -> bytes:
+        """The grammar as bytes, for `from_bytes` in any process: what it was compiled from, since compiling is fast.
+
+        A registry of remote references is not part of it: such a grammar raises `GrammarError`.
+        """
+        if self.recipe.get("registry") is not None:
+            raise GrammarError(1, 1, "a grammar compiled with a registry cannot be written", "Bundle the schemas.")
+        return _MAGIC + json.dumps({k: v for k, v in self.recipe.items() if k != "registry"}).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Grammar:
+        """The grammar that `to_bytes` wrote."""
+        if not data.startswith(_MAGIC):
+            raise GrammarError(1, 1, "these bytes are no grammar", "Pass what Grammar.to_bytes() returned.")
+        try:
+            recipe = json.loads(data[len(_MAGIC) :])
+            kind, source = recipe.pop("kind"), recipe.pop("source")
+            compiler = {"json": compile_json_schema, "regex": compile_regex, "choice": compile_choice}[kind]
+        except (ValueError, KeyError) as error:
+            raise GrammarError(1, 1, "these bytes are a damaged grammar", "Compile it anew.") from error
+        grammar: Grammar = compiler(source, **recipe)  # type: ignore[operator]
+        return grammar
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -51,27 +77,32 @@ def compile_json_schema(
     _one_of("format", format, ("assert", "annotate"))
     if isinstance(schema, str):
         try:
-            schema = json.loads(schema)
+            loaded: dict[str, Any] | bool = json.loads(schema)
         except json.JSONDecodeError as error:
             raise SchemaError("", f"the schema is not JSON: {error}", "Pass a dict or valid JSON text.") from error
+    else:
+        loaded = schema
     from grammars.jsonschema import SchemaCompiler
 
-    source = SchemaCompiler(schema, format=format, registry=registry)
+    source = SchemaCompiler(loaded, format=format, registry=registry)
     lowering = JsonLowering(
         source, current_store(), property_order=property_order, whitespace=whitespace, spelling=spelling
     )
-    return Grammar(lowering.program, "json schema")
+    recipe = {"kind": "json", "source": loaded, "property_order": property_order, "whitespace": whitespace,
+              "spelling": spelling, "format": format, "registry": registry}  # fmt: skip
+    return Grammar(lowering.program, recipe)
 
 
 def compile_regex(pattern: str) -> Grammar:
     """A grammar for the strings that match the whole pattern."""
     from grammars.automaton.lower_text import lower_regex
 
-    return Grammar(lower_regex(pattern, current_store()), f"regex {pattern!r}")
+    return Grammar(lower_regex(pattern, current_store()), {"kind": "regex", "source": pattern})
 
 
 def compile_choice(options: Iterable[str]) -> Grammar:
     """A grammar for one of some strings."""
     from grammars.automaton.lower_text import lower_choice
 
-    return Grammar(lower_choice(options, current_store()), "choice")
+    listed = list(options)
+    return Grammar(lower_choice(listed, current_store()), {"kind": "choice", "source": listed})

@@ -108,6 +108,15 @@ def _put(ctx: Int64, slot: int, array: npt.NDArray[Any]) -> None:
     ctx[slot + 64] = array.size
 
 
+def _merge_buffers(nodes: int) -> tuple[npt.NDArray[Any], ...]:
+    return (
+        np.zeros(nodes, np.uint8),
+        np.zeros(nodes, np.int32),
+        np.zeros(2 * nodes, np.int32),
+        np.zeros(nodes, np.int32),
+    )
+
+
 class Tier1:
     """Rows and frontiers of terminal states for one vocabulary."""
 
@@ -125,7 +134,7 @@ class Tier1:
         self.mend = GrowArray(np.int32, 4096)
         self.mtok = GrowArray(np.int32, 8192)
         self.mlist = GrowArray(np.int32, 4096)
-        self._merged = tuple(np.zeros(n, t) for n, t in ((2048, np.uint8), (2048, np.int32), (4096, np.int32), (2048, np.int32)))
+        self._merged = _merge_buffers(2048)
         self._work = np.zeros(16384, np.int64)
         self.rows = Rows(vocab.words)
         self._next, self._left = 0, 0
@@ -197,14 +206,14 @@ class Tier1:
                 )
                 if packed >= 0:
                     break
-                self._merged = tuple(np.zeros(2 * a.size, a.dtype) for a in self._merged)
+                self._merged = _merge_buffers(2 * self._merged[0].size)
                 self._work = np.zeros(2 * self._work.size, np.int64)
             nodes, tokens = packed & 0xFFFFFFFF, packed >> 32
             mbyte, mend, mtok, mlist = self._merged
             root = self.mbyte.extend(mbyte[:nodes])
             self.mend.extend(mend[:nodes] + root)
             shifted = mtok[: 2 * nodes].copy()
-            shifted[::2] += self.mlist.n
+            shifted[::2] = shifted[::2] + self.mlist.n
             self.mtok.extend(shifted)
             self.mlist.extend(mlist[:tokens])
             self.root1.extend((int(labels[low]), root))

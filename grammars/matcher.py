@@ -7,6 +7,7 @@ or names what it lacks (a part not lowered, a row not computed, room), which is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy.typing as npt
 from grammars.automaton.arrays import address
 from grammars.kernels import layout as at
 from grammars.kernels.distance import distance, recost
-from grammars.kernels.masks import accept, accept_bytes, fill, forced, rollback, start
+from grammars.kernels.masks import fill
+from grammars.kernels.moves import accept, forced, rollback, start
 from grammars.masktable import Binding, binding_for
 from grammars.vocabulary import Vocabulary
 
@@ -56,7 +58,19 @@ class Matcher:
     Cost: about 10 us to make, 1 us to accept a token, 1 to 3 us for a mask seen before.
     """
 
-    __slots__ = ("_address", "_arena", "_binding", "_costed", "_ctx", "_ended", "_kept", "_scratch", "_states", "_version", "grammar")
+    __slots__ = (
+        "_address",
+        "_arena",
+        "_binding",
+        "_costed",
+        "_ctx",
+        "_ended",
+        "_kept",
+        "_scratch",
+        "_states",
+        "_version",
+        "grammar",
+    )
 
     def __init__(self, grammar: Any, vocab: Vocabulary) -> None:
         self.grammar = grammar
@@ -188,12 +202,12 @@ class Matcher:
             return False
         if not 0 <= token < vocab.size:
             return False
-        state = int(accept(self._address, token))
+        state = int(accept(self._address, token, 0, 0))
         if state < 0:
             if state == at.DEAD:
                 return False
             self._supply(state)
-            state = self._drive(accept, token)
+            state = self._drive(accept, token, 0, 0)
             if state < 0:
                 return False
         self._states.append(state)
@@ -204,7 +218,7 @@ class Matcher:
         if self._ended:
             return False
         buffer = np.frombuffer(data or b"\0", np.uint8)
-        state = self._drive(accept_bytes, address(buffer), len(data))
+        state = self._drive(accept, -1, address(buffer), len(data))
         if state < 0:
             return False
         self._states.append(state)
@@ -267,7 +281,7 @@ class Matcher:
         probe = np.empty(1, np.uint8)
         for byte in range(256):
             probe[0] = byte
-            if self._drive(accept_bytes, address(probe), 1) >= 0:
+            if self._drive(accept, -1, address(probe), 1) >= 0:
                 rollback(self._address, self._states[-1], 0)
                 found.append(byte)
         return bytes(found)
@@ -286,13 +300,38 @@ class Matcher:
             other = self.copy()
             other.accept_bytes(text[:fits])
         expected = tuple(repr(bytes((b,)))[2:-1] for b in other.next_bytes())
-        return Explanation(token, text, False, fits, expected, "")
+        return Explanation(token, text, False, fits, expected, other.pointer())
+
+    def pointer(self) -> str:
+        """Where in the schema the innermost open value is described, "" where that is not known."""
+        arena, program = self._arena, self._binding.program
+        state = self._states[-1]
+        for k in range(int(arena[state])):
+            frame = int(arena[state + 2 + at.CFG * k + 2])
+            kind, spec = int(arena[frame + at.F_KIND]), int(arena[frame + at.F_SPEC])
+            found = program.pointers.get((kind, spec))
+            if found:
+                return found
+        return program.pointers.get((at.K_ROOT, 0), "")
 
 
 def fill_masks(matchers: Sequence[Matcher | None], rows: Int32, threads: int | None = None) -> None:
-    """Masks of a batch: `rows` int32[batch, words]; a matcher that is None leaves all tokens allowed."""
-    for matcher, row in zip(matchers, rows, strict=True):
-        if matcher is None:
-            row[:] = -1
-        else:
-            matcher.fill_mask(row)
+    """Masks of a batch: `rows` int32[batch, words]; a matcher that is None leaves all tokens allowed.
+
+    `threads`: how many work on it (default 1; the kernels release the GIL). Rows of one grammar wait for each other.
+    """
+    work = list(zip(matchers, rows, strict=True))
+
+    def some(first: int, step: int) -> None:
+        for matcher, row in work[first::step]:
+            if matcher is None:
+                row[:] = -1
+            else:
+                matcher.fill_mask(row)
+
+    if threads is None or threads <= 1 or len(work) <= 1:
+        some(0, 1)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(some, k, threads) for k in range(threads)]:
+            future.result()

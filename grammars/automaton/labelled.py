@@ -53,6 +53,4 @@ class LabelledDfa:
 
     def boundary(self, state: int) -> bool:
         """As the parts that are alive, which agree."""
-        return any(
-            s >= 0 and part.boundary(s) for part, s in zip(self._parts, self._places[state], strict=True)
-        )
+        return any(s >= 0 and part.boundary(s) for part, s in zip(self._parts, self._places[state], strict=True))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from grammars import numbers
 from grammars.automaton.program import Program, Word
 from grammars.automaton.punctuation import punctuation
 from grammars.automaton.terminals import TerminalStore
 from grammars.errors import UnsupportedSchema
-from grammars.kernels.layout import OF_ANY, OF_OPEN, OP_ARR, OP_DTRIE, OP_ITEM, OP_LAZY, OP_OBJ, OP_TERM
-from grammars import numbers
+from grammars.kernels.layout import K_ARR, K_OBJ, OF_ANY, OF_OPEN, OP_ARR, OP_DTRIE, OP_ITEM, OP_LAZY, OP_OBJ, OP_TERM
 from grammars.regex import ByteDfa, CharDfa, Regex
 from grammars.schema_ir import (
     ArrayValue,
@@ -65,7 +65,7 @@ class JsonLowering:
         after_array = program.block((program.pop, item))
         roots = [program.terminal(q, after_object) for q in (*marks.object_first, *marks.object_next)]
         roots += [program.terminal(q, after_array) for q in (*marks.array_first, *marks.array_next)]
-        self.any_string = store.start_of(_any_string(store, self.encoding))
+        self.any_string = store.start_of(_any_string(self.encoding))
         root = self.node_of(source.root)
         if marks.blanks is not None:
             root = program.terminal(marks.blanks, program.block((root,)))
@@ -98,7 +98,6 @@ class JsonLowering:
         if self.program.node.data[4 * node] != OP_LAZY:
             return
         union = self.source.resolve(ref)
-        self.program.pointers[node] = union.pointer
         self.program.become(node, self.union(union))
 
     # ---------------------------------------------------------------------------------------------- values
@@ -206,6 +205,7 @@ class JsonLowering:
         high = -1 if value.max_items is None else min(value.max_items, 1 << 30)
         low = min(value.min_items, 1 << 30)
         array = self.program.aspec.extend((len(prefix), items, low, high, 0, *prefix, *([0] * len(prefix))))
+        self.program.pointers[K_ARR, array] = pointer
         return self.program.add(OP_ARR, array)
 
     def object(self, value: ObjectValue, pointer: str) -> int:
@@ -261,6 +261,7 @@ class JsonLowering:
                 *values, *position_of, *required, *([0] * n), *order, *limit, *after, *usable, *suffixes, *([0] * n),
             )
         )  # fmt: skip
+        program.pointers[K_OBJ, spec] = pointer
         return program.add(OP_OBJ, spec)
 
     def _colon(self, ref: Ref) -> int:
@@ -295,7 +296,7 @@ class JsonLowering:
         return self.store.start_of(LabelledDfa(parts)), [node for _, node in kept]
 
 
-def _any_string(store: TerminalStore, encoding: str) -> ByteDfa:
+def _any_string(encoding: str) -> ByteDfa:
     return ByteDfa(CharDfa(Regex.any_string()), encoding)
 
 

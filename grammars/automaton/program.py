@@ -16,8 +16,8 @@ from grammars.automaton.arrays import GrowArray
 from grammars.automaton.terminals import TerminalStore
 from grammars.errors import BudgetExceeded
 from grammars.kernels.layout import (
-    OP_ALT,
     O_Q,
+    OP_ALT,
     OP_DONE,
     OP_DTRIE,
     OP_END,
@@ -50,8 +50,7 @@ class Program:
         self.bounds = GrowArray(np.int32, 16)
         self.roots = GrowArray(np.int32, 18)
         self.ksuf = GrowArray(np.int32, 64)
-        self.pointers: dict[int, str] = {}
-        self.strings: dict[int, str] = {}
+        self.pointers: dict[tuple[int, int], str] = {}  # (kind of frame, its table) -> place in the schema
         self.expand: Callable[[int], None] | None = None
         self.keys: list[tuple[int, str]] = []
         self.literal_tries: list[tuple[int, int, int]] = []

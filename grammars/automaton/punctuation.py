@@ -71,7 +71,9 @@ def _blanks(b: _Builder, at: int, leaves: dict[int, int], mode: str, nullable: i
             b.edges[at][_SPACE] = single
 
 
-def _container(mode: str, close: int, flags: int, opening: bool, is_object: bool) -> tuple[list[dict[int, int]], dict[int, int]]:
+def _container(
+    mode: str, close: int, flags: int, opening: bool, is_object: bool
+) -> tuple[list[dict[int, int]], dict[int, int]]:
     """Terminal before the first (`opening`) or a further entry of a container that may close or go on by `flags`."""
     b = _Builder()
     start = b.state()

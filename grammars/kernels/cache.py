@@ -23,11 +23,13 @@ def inner(function: Callable[..., Any]) -> Any:
     Numba would compile a function anew for every literal argument that it meets (four times the work here), so the
     literals are widened before a call is resolved. Loads of int32 come as int64 (`_i4`) for the same reason.
     """
-    dispatcher = njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    dispatcher: Any = njit(function, **options)
     resolve = dispatcher.get_call_template
 
     def widened(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
-        return resolve(tuple(map(types.unliteral, args)), {k: types.unliteral(v) for k, v in kws.items()})
+        widen: Callable[[Any], Any] = types.unliteral
+        return resolve(tuple(map(widen, args)), {name: widen(value) for name, value in kws.items()})
 
     dispatcher.get_call_template = widened
     return dispatcher
@@ -35,7 +37,7 @@ def inner(function: Callable[..., Any]) -> Any:
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile on first call for the types given, without the GIL; keep the machine code on disk."""
-    dispatcher = njit(function, cache=True, nogil=True)
+    dispatcher: Any = njit(function, cache=True, nogil=True)
     file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if not hasattr(file, "_source_stamp"):
         return njit(function, nogil=True)

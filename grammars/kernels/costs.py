@@ -156,7 +156,9 @@ def solve_costs(address, kinds, ncost, stcost, ospec_table, aspec_table, stack):
         rounds += 1
         for s in range(kinds.size - 1, -1, -1):
             if kinds[s] != 0:
-                cost = _literal_cost(ctx, s, stcost, ncost, stack) if kinds[s] == 1 else _free_cost(ctx, s, stcost, ncost)
+                cost = (
+                    _literal_cost(ctx, s, stcost, ncost, stack) if kinds[s] == 1 else _free_cost(ctx, s, stcost, ncost)
+                )
                 if cost < stcost[s]:
                     stcost[s] = cost
                     changed = True

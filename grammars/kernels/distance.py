@@ -125,10 +125,14 @@ def _distance(ctx, mat, scr, base, count):
                 if v >= 0 and (phase == 0 or _can_complete(ctx, mat, True, v, f, phase, scr[at + 3] >> 36)):
                     depth = (_i4(st, 6 * v + 5) >> 1) + (1 if phase > 0 else 0)
                     if phase == 0 or _i4(st, 6 * v + 1) == 1:
-                        best = min(best, partial + _key_cost(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth))
+                        best = min(
+                            best, partial + _key_cost(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth)
+                        )
                     elif _i4(st, 6 * v + 1) > 0:
                         # which of several keys the partial character belongs to is open: bound by the dearest
-                        best = min(best, partial + 2 + _dearest(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth))
+                        best = min(
+                            best, partial + 2 + _dearest(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth)
+                        )
                 if mat[f + F_FLAGS] & OPEN:
                     # a key that is declared or was written before must go on by a character at least
                     taken = phase > 0 or (v >= 0 and _i4(st, 6 * v + 2) >= 0)
@@ -159,7 +163,9 @@ def _dearest(ctx, mat, f, low, high, at):
     worst = np.int64(0)
     for i in range(low, high):
         if (mat[f + F_BITS + (i >> 6)] >> (i & 63)) & 1:
-            worst = max(worst, _property_cost(ctx, mat, f, i, _i4(ksuf, _i4(ospec, o + O_HEAD + P_SUFFIX * n + i) + at)))
+            worst = max(
+                worst, _property_cost(ctx, mat, f, i, _i4(ksuf, _i4(ospec, o + O_HEAD + P_SUFFIX * n + i) + at))
+            )
     return worst
 
 

@@ -56,7 +56,9 @@ OK = 0
 DEAD, NEED_NODE, NEED_ROW, GROW_MAT, GROW_SCR, NEED_T1, NEED_ROOM, OUT_OF_FUEL = -1, -2, -3, -4, -5, -6, -7, -8
 
 # --- control nodes
-(OP_END, OP_TERM, OP_TRIE, OP_ALT, OP_OBJ, OP_ARR, OP_DONE, OP_POP, OP_KEY, OP_ITEM, OP_LAZY, OP_DTRIE, OP_CALL) = range(13)
+(OP_END, OP_TERM, OP_TRIE, OP_ALT, OP_OBJ, OP_ARR, OP_DONE, OP_POP, OP_KEY, OP_ITEM, OP_LAZY, OP_DTRIE, OP_CALL) = (
+    range(13)
+)
 BOUNDARY, FINAL = 1 << 16, 1 << 17
 LABEL = 0xFFFF
 DEEPER = 1
@@ -79,5 +81,3 @@ UNKNOWN = 1  # hash of an undeclared key that is not known yet
 WORK = 1024  # words at the start of the scratch array: work list of the closure
 CORRECTED = 512  # words after it: trie nodes whose tokens a declared key decides
 LEVELS = WORK + CORRECTED  # then 4 words a level of the walk, then configurations
-
-

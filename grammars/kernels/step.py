@@ -18,8 +18,7 @@ from grammars.kernels.frames import (
 )
 from grammars.kernels.layout import *
 
-
-# --------------------------------------------------------------------------------------------------------------- closure
+# ------------------------------------------------------------------------------------------------------- closure
 
 
 @inner
@@ -143,7 +142,7 @@ def _close(ctx, mat, scr, n, f, base, count):
     return count
 
 
-# ----------------------------------------------------------------------------------------------------------------- steps
+# --------------------------------------------------------------------------------------------------------- steps
 
 
 @inner
@@ -237,7 +236,7 @@ def _escape(b):
 # 8..11 its \u and 0..3 digits; 12..14 UTF-8: 1..3 continuation bytes to come.
 @inner
 def _decode(phase, value, b):
-    """One byte of a freely spelled string: (phase, value); phase 0 means `value` is a complete code point; -1 illegal."""
+    """One byte of a freely spelled string: (phase, value). Phase 0: `value` is a complete code point; -1: illegal."""
     if phase == 0:
         if b == 92:
             return 1, 0
@@ -353,7 +352,9 @@ def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
                 ospec = _i32(ctx, OSPEC)
                 o = mat[f + F_SPEC]
                 g = _with_property(ctx, mat, f, word)
-                return _close(ctx, mat, scr, _i4(ospec, o + O_HEAD + P_VALUE * _i4(ospec, o + O_N) + word), g, base, count)
+                return _close(
+                    ctx, mat, scr, _i4(ospec, o + O_HEAD + P_VALUE * _i4(ospec, o + O_N) + word), g, base, count
+                )
         elif is_open and following >= 0:
             ospec = _i32(ctx, OSPEC)
             g = _with_extra(ctx, mat, f, d)
@@ -409,9 +410,7 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
                 if _i4(st, 6 * s + 2) >= 0:
                     produced = _close(ctx, mat, scr, _i4(st, 6 * s + 2), f, out, produced)
         elif _i4(node, 4 * n) != OP_TERM:
-            produced = _step_word(
-                ctx, mat, scr, q, n, f, scr[at + 3], scr[at + 4], b, declared_only, out, produced
-            )
+            produced = _step_word(ctx, mat, scr, q, n, f, scr[at + 3], scr[at + 4], b, declared_only, out, produced)
         else:
             s = _i4(trans, q * 256 + b)
             if s >= 0:
