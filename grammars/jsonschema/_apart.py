@@ -9,7 +9,7 @@ loop, and costs microseconds; exact emptiness is `SchemaCompiler.is_empty`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grammars.errors import GuidedError
 from grammars.jsonschema._atoms import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE, Atom, Item, Or, Sid
@@ -32,6 +32,7 @@ class Apart:
     def __init__(self, compiler: SchemaCompiler) -> None:
         self._compiler = compiler
         self._known: dict[tuple[int, int], bool] = {}
+        self._tags: dict[Sid, dict[str, frozenset[Any]]] = {}
 
     def visibly_empty(self, bit: int, atoms: Sequence[Atom], more: Iterable[Item], depth: int = DEPTH) -> bool:
         """Do the atoms, together with the items `more`, visibly admit no instance of the type?"""
@@ -69,6 +70,43 @@ class Apart:
             and all(self.visibly_empty(bit, all_atoms, branch, depth - 1) for branch in choice.branches)
             for choice in choices
         )
+
+    def tags_differ(self, tags: dict[str, frozenset[Any]], sid: Sid) -> bool:
+        """Does a schema require one of the tagged names with other values?"""
+        own = self._tags.get(sid)
+        if own is None:
+            facts = self._compiler.facts(sid)
+            own = self._tags[sid] = self.tags(facts.by_type.get(OBJECT, ())) if facts.types & OBJECT else {}
+        return any(name in tags and tags[name].isdisjoint(values) for name, values in own.items())
+
+    def tags(self, atoms: Iterable[Item]) -> dict[str, frozenset[Any]]:
+        """Required names whose declared schema is a plain enum or const of strings or numbers, with these values."""
+        found: dict[str, frozenset[Any]] = {}
+        own = [atom for atom in atoms if isinstance(atom, Atom)]
+        groups = [atom.value.properties for atom in own if atom.kind == "group"]
+        for atom in own:
+            if atom.kind != "required":
+                continue
+            for properties in groups:
+                sid = properties.get(atom.value, TRUE)
+                if sid > FALSE and not sid & 1:
+                    values = self._named_values(sid)
+                    if values is not None:
+                        found[atom.value] = values & found.get(atom.value, values)
+        return found
+
+    def _named_values(self, sid: Sid) -> frozenset[Any] | None:
+        """All values that enum or const admit; None where there is neither."""
+        facts = self._compiler.facts(sid)
+        values: set[Any] = set()
+        for bit in (STRING, NUMBER):
+            if facts.types & bit:
+                items = facts.by_type.get(bit, ())
+                named = next((item.value for item in items if isinstance(item, Atom) and item.kind == "in"), None)
+                if named is None:
+                    return None
+                values.update(named)
+        return frozenset(values) if not facts.types & ~(STRING | NUMBER) else None
 
     def set_empty(self, sids: Iterable[Sid], depth: int = DEPTH - 1) -> bool:
         """Do these schemas, taken together, visibly have no instance?"""

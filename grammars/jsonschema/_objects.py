@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from grammars.errors import UnsupportedSchema
+from grammars.errors import BudgetExceeded, UnsupportedSchema
 from grammars.jsonschema._atoms import FALSE, STRING, TRUE, Atom, ObjectGroup, Sid
 from grammars.jsonschema._scalars import literals, string_language
 from grammars.schema_ir import Alternative, ObjectValue, PatternProperty, Property, Ref
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from grammars.regex import Regex
 
 __all__ = ["expand_somekey", "objects", "objects_inhabited", "spell_out_keys"]
+
+
+_CUT_FUEL = 100
+"""Steps for one intersection of two key languages: they cost 0.1 to several ms."""
+
+
+_CELLS_LIMIT = 200
+"""So many ways in which key patterns may overlap: two to the number of patterns, where all of them do."""
 
 
 class _Plan:
@@ -117,23 +125,14 @@ class _Plan:
         restriction = self._key_language()
         assert not isinstance(restriction, list)
         patterns = list(dict.fromkeys(pattern for group in groups for pattern, _ in group.patterns))
-        cells: list[tuple[Regex | None, frozenset[str]]] = [(None, frozenset())]
+        cells: list[tuple[Regex, frozenset[str]]] = []
         for pattern in patterns:
-            language = compiler.languages.pattern(pattern, groups[0].where)
-            split: list[tuple[Regex | None, frozenset[str]]] = []
-            for cell, matched in cells:
-                compiler.spend(1)
-                inside = language if cell is None else cell & language
-                outside = ~language if cell is None else cell - language
-                if cell is None or not inside.is_empty():
-                    split.append((inside, matched | {pattern}))
-                if not matched or not outside.is_empty():
-                    split.append((outside, matched))
-            cells = split
+            cells = self._cut(cells, pattern, compiler.languages.pattern(pattern, groups[0].where))
+            if len(cells) > _CELLS_LIMIT:
+                remedy = 'Make the patterns in "patternProperties" exclude each other.'
+                raise BudgetExceeded("overlapping key patterns", _CELLS_LIMIT, len(cells), remedy)
         result: list[tuple[Regex, Ref]] = []
         for cell, matched in cells:
-            if cell is None or not matched:
-                continue
             ref = compiler.ref_of(
                 [
                     sid
@@ -145,6 +144,27 @@ class _Plan:
             if ref != rest:
                 result.append((cell, ref))
         return result, rest, restriction
+
+    def _cut(
+        self, cells: list[tuple[Regex, frozenset[str]]], pattern: str, language: Regex
+    ) -> list[tuple[Regex, frozenset[str]]]:
+        """Disjoint (keys, the patterns they match) with one more pattern."""
+        spend, result = self.compiler.spend, []
+        alone = language
+        for cell, matched in cells:
+            spend(_CUT_FUEL)
+            inside = cell & language
+            if inside.is_empty():
+                result.append((cell, matched))
+                continue
+            result.append((inside, matched | {pattern}))
+            outside = cell - language
+            if not outside.is_empty():
+                result.append((outside, matched))
+            alone = alone - cell
+        if not alone.is_empty():
+            result.append((alone, frozenset([pattern])))
+        return result
 
     def inhabited(self) -> bool:
         """Is there an object with the required properties and enough others?"""

@@ -188,7 +188,10 @@ class Splitter:
         """What must hold beside `atoms` so that none of the denied schemas does: alternatives."""
         apart, spend = self._compiler.apart, self._compiler.spend
         ways: list[tuple[Atom, ...]] = [()]
+        tags = apart.tags(atoms) if bit == OBJECT else {}
         for sid in denied:
+            if tags and apart.tags_differ(tags, sid ^ 1):
+                continue
             if apart.visibly_empty(bit, atoms, (sid ^ 1,)):
                 continue
             branches = self._branches(bit, sid, atoms, seen)

@@ -100,7 +100,7 @@ class SchemaCompiler:
         self._resolved: dict[Ref, Union] = {}
         self._empty: dict[Ref, bool] = {self.ANY: False, self.NEVER: True}
         self._active: dict[Ref, int] = {}
-        self._low = _FAR
+        self._low, self._nesting = _FAR, _NESTING
         self.root: Ref = self.ref_of_one(self.node(schema, "", self._references.root))
         if self.is_empty(self.root):
             from grammars.jsonschema._explain import unsatisfiable
@@ -317,6 +317,34 @@ class SchemaCompiler:
         if depth is not None:
             self._low = min(self._low, depth)
             return True
+        if not self._active:
+            return self._decide(ref)
+        if len(self._active) > self._nesting:
+            raise _TooDeep(ref)
+        return self._search(ref)
+
+    def _decide(self, ref: Ref) -> bool:
+        """`is_empty` without deep recursion: what lies too deep is decided first, on its own."""
+        waiting = [ref]
+        try:
+            while True:
+                try:
+                    empty = self._search(waiting[-1])
+                except _TooDeep as deeper:
+                    if deeper.ref in waiting:  # a recursion longer than the limit has to be seen as a whole
+                        self._nesting += _NESTING
+                        if self._nesting > _NESTING_LIMIT:
+                            raise BudgetExceeded("nesting", _NESTING_LIMIT, None, "Shorten the recursion.") from None
+                    else:
+                        waiting.append(deeper.ref)
+                    continue
+                waiting.pop()
+                if not waiting:
+                    return empty
+        finally:
+            self._low, self._nesting = _FAR, _NESTING
+
+    def _search(self, ref: Ref) -> bool:
         self.spend(1)
         depth = self._active[ref] = len(self._active)
         outer, self._low = self._low, _FAR
@@ -358,6 +386,17 @@ class SchemaCompiler:
 
 
 _FAR = 1 << 60
+_NESTING, _NESTING_LIMIT = 24, 72
+
+
+class _TooDeep(Exception):
+    """The search for an instance of one reference has come to this one, too many levels down."""
+
+    def __init__(self, ref: Ref) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+
 _ALIAS_DEPTH = 50
 _ANYTHING: list[Alternative] = [
     LiteralValue(None), LiteralValue(False), LiteralValue(True), NumberValue(), StringValue(),

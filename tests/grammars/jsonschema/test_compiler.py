@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from grammars.errors import UnsatisfiableSchema
 from grammars.jsonschema import SchemaCompiler
 from grammars.jsonschema.membership import contains
 from grammars.schema_ir import (
@@ -182,3 +183,26 @@ def test_a_nested_id_is_the_base_of_references_below_it() -> None:
     inner = {"$id": "inner.json", "$defs": {"t": {"type": "null"}}, "items": {"$ref": "#/$defs/t"}}
     source = SchemaCompiler({"$id": "https://example.org/", "$defs": {"t": {"type": "string"}}, "items": inner})
     assert contains(source, [[None]]) and not contains(source, [["a"]])
+
+
+def test_deep_nesting_of_required_properties_is_no_recursion_error() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(500):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    assert isinstance(only(schema), ObjectValue)
+
+
+def test_a_long_recursion_without_an_end_is_empty_as_a_whole() -> None:
+    links = {
+        f"d{i}": {"type": "object", "properties": {"a": {"$ref": f"#/$defs/d{(i + 1) % 40}"}}, "required": ["a"]}
+        for i in range(40)
+    }
+    with pytest.raises(UnsatisfiableSchema):
+        SchemaCompiler({"$ref": "#/$defs/d0", "$defs": links})
+    links["d39"]["type"] = ["object", "null"]
+    assert isinstance(only({"$ref": "#/$defs/d0", "$defs": links}), ObjectValue)
+
+
+def test_many_branches_with_a_discriminator_stay_cheap() -> None:
+    branches = [{"properties": {"kind": {"const": i}}, "required": ["kind"]} for i in range(150)]
+    assert len(root({"type": "object", "oneOf": branches}, fuel=60_000)) == 150
