@@ -29,7 +29,7 @@ from grammars.schema_ir import (
 
 __all__ = ["JsonLowering"]
 
-_EAGER = 48
+_EAGER = 256
 
 
 def canonical(text: str) -> bytes | None:

@@ -38,7 +38,7 @@ def inner(function: Callable[..., Any]) -> Any:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile on first call for the types given, without the GIL; keep the machine code on disk."""
     dispatcher: Any = njit(function, cache=True, nogil=True)
-    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if not hasattr(file, "_source_stamp"):
         return njit(function, nogil=True)
     file._source_stamp = _STAMP

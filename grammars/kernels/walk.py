@@ -81,7 +81,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                     while i < stop and _u1(tbyte, i) < symbol:
                         i = _i4(tend, i)
                     if i >= stop or _u1(tbyte, i) != symbol:
-                        scr[at + 2] = i
+                        i = stop
                         continue
         out = base + count * CFG
         made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
