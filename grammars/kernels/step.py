@@ -258,7 +258,7 @@ def _decode(phase, value, b):
     if phase == 6:
         return (7, value) if b == 92 else (-1, 0)
     if phase == 7:
-        return (8, value << 16) if b == 117 else (-1, 0)
+        return (8, (value - 0xD800) << 16) if b == 117 else (-1, 0)
     if phase >= 12:
         if b < 0x80 or b > 0xBF:
             return -1, 0
@@ -284,7 +284,7 @@ def _decode(phase, value, b):
         return -1, 0
     if phase < 11:
         return phase + 1, (value & ~0xFFFF) | low
-    return 0, 0x10000 + (((value >> 16) - 0xD800) << 10) + (low - 0xDC00)
+    return 0, 0x10000 + ((value >> 16) << 10) + (low - 0xDC00)
 
 
 @inner
@@ -309,7 +309,7 @@ def _can_complete(ctx, mat, is_key, v, f, phase, value):
         surrogate = value
         low, high = 0, 1023
     else:
-        surrogate = value >> 16
+        surrogate = (value >> 16) + 0xD800
         shift = 4 * (12 - phase)
         low, high = (value & 0xFFFF) << shift, ((value & 0xFFFF) << shift) + (1 << shift) - 1
         low, high = max(low, 0xDC00) - 0xDC00, min(high, 0xDFFF) - 0xDC00
