@@ -155,7 +155,7 @@ def caret(text: str, taken: int) -> str:
 
 @app.command()
 def demo(
-    tokens: Annotated[int, typer.Option(help="Most tokens for each output.")] = 72,
+    tokens: Annotated[int, typer.Option(help="Most tokens for each output.")] = 96,
     only: Annotated[str | None, typer.Option(help="Run one case: record, nested, enums, ...")] = None,
 ) -> None:
     """Six schemas on SmolLM2-135M-Instruct: outputs, validity, speed with and without the constraint."""

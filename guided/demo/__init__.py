@@ -13,7 +13,7 @@ from __future__ import annotations
 __all__ = ["run"]
 
 
-def run(*, tokens: int = 72, only: str | None = None) -> bool:
+def run(*, tokens: int = 96, only: str | None = None) -> bool:
     """Run the demonstration on the terminal; True when every output was accepted by `jsonschema`."""
     from guided.demo.show import run_cases  # late: torch and transformers take seconds to import
 
