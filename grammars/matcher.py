@@ -147,7 +147,7 @@ class Matcher:
         `budget`: tokens that may still be written, this one and EOS included; only tokens from which the text can be
         finished within it stay allowed. After EOS: EOS only.
         """
-        if self._ended:
+        if self._ended or (budget is not None and budget <= 1 and self.is_accepting()):
             row[:] = 0
             for eos in self.vocab.eos_ids:
                 row[eos >> 5] |= np.int32(np.uint32(1 << (eos & 31)).view(np.int32))

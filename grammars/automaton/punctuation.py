@@ -89,7 +89,8 @@ def _container(
     if opening:
         _blanks(b, start, leaves | added, mode, nullable, gap=False)
         return b.edges, b.labels
-    _blanks(b, start, leaves, mode, -1, gap=False)
+    if leaves or mode == "any":  # json.dumps puts blanks before a closing bracket, never before a comma
+        _blanks(b, start, leaves, mode, -1, gap=False)
     if flags & ADD:
         comma = b.state()
         b.edges[start][44] = comma

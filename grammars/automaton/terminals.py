@@ -81,7 +81,7 @@ class TerminalStore:
         self.max_states = max_states
         self.trans = GrowArray(np.int32, 512 * 256, fill=-2)
         self.info = GrowArray(np.int32, 512)
-        self.dist = GrowArray(np.int32, 1024, fill=FAR)
+        self.dist = GrowArray(np.int32, 1536, fill=FAR)
         self._owner: list[tuple[Terminal, int]] = []
         self._ids: dict[Hashable, dict[int, int]] = {}
         self._measured: set[int] = set()
@@ -125,7 +125,7 @@ class TerminalStore:
         label = terminal.label(local)
         flags = BOUNDARY if terminal.boundary(local) else 0
         self.info.extend((label + 1 | flags,))
-        self.dist.extend((FAR, FAR))
+        self.dist.extend((FAR, FAR, FAR))
         if label >= 0 and not flags:
             # an accepting state outside of string content is final more often than not: find out now
             self.fill(q)
@@ -163,7 +163,8 @@ class TerminalStore:
                     queue.extend(t for t in following if t > 0 and self.trans.data[256 * t] == -2)
 
     def measure(self, start: int) -> None:
-        """Compute `dist` (bytes to the nearest state of label 0 and of label 1) for all states from `start` on."""
+        """Compute `dist` for all states from `start` on: bytes to the nearest state of label 0, and of a higher one;
+        and a bound on how far from the nearest of either any later state can be."""
         if start in self._measured:
             return
         order, seen = [start], {start}
@@ -179,8 +180,10 @@ class TerminalStore:
                 if t >= 0:
                     before[t].append(q)
         dist = self.dist.data
-        for label in (0, 1):
-            front = [q for q in order if (int(self.info.data[q]) & 0xFFFF) - 1 == label]
+        nearest = dict.fromkeys(order, FAR)
+        for column in (0, 1):
+            labels = [(int(self.info.data[q]) & 0xFFFF) - 1 for q in order]
+            front = [q for q, label in zip(order, labels, strict=True) if label >= 0 and min(label, 1) == column]
             reached = dict.fromkeys(front, 0)
             for q in front:
                 for p in before[q]:
@@ -188,7 +191,11 @@ class TerminalStore:
                         reached[p] = reached[q] + 1
                         front.append(p)
             for q, steps in reached.items():
-                dist[2 * q + label] = steps
+                dist[3 * q + column] = steps
+                nearest[q] = min(nearest[q], steps)
+        most = max(nearest.values())
+        for q in order:
+            dist[3 * q + 2] = min(int(dist[3 * q + 2]), most)
         self._measured.update(order)
 
 

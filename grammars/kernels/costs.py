@@ -116,7 +116,7 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
             fill = max(fill, own)
     if _i4(ospec, o + O_FLAGS) & OF_OPEN:
         q = _i4(ospec, o + O_Q)
-        fill = max(fill, min(np.int64(NEVER), 3 + extra + min(_i4(dist, 2 * q), _i4(dist, 2 * q + 1))))
+        fill = max(fill, min(np.int64(NEVER), 3 + extra + min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1))))
     table[o + O_EXTRACOST] = extra
     table[o + O_FILLCOST] = fill
     total += max(np.int64(0), _i4(ospec, o + O_MIN) - required) * fill
@@ -170,8 +170,8 @@ def solve_costs(address, kinds, ncost, stcost, ospec_table, aspec_table, stack):
             elif op == OP_TERM:
                 due = _i4(bounds, c) * _i4(bounds, c + 2) if c >= 0 else 0
                 for label in range(2):
-                    if b + label < ncost.size and _i4(dist, 2 * a + label) < NEVER:
-                        cost = min(cost, _i4(dist, 2 * a + label) + due + ncost[b + label])
+                    if b + label < ncost.size and _i4(dist, 3 * a + label) < NEVER:
+                        cost = min(cost, _i4(dist, 3 * a + label) + due + ncost[b + label])
             elif op == OP_TRIE or op == OP_DTRIE:
                 cost = np.int64(stcost[a])
             elif op == OP_ALT:

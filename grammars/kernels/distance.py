@@ -35,7 +35,7 @@ def _extra_cost(ctx, mat, f, q):
     """From inside an undeclared key, terminal state q, to the end of the document."""
     ospec, dist = _i32(ctx, OSPEC), _i32(ctx, DIST)
     o = mat[f + F_SPEC]
-    cost = min(_i4(dist, 2 * q), _i4(dist, 2 * q + 1)) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
+    cost = min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1)) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
     if _i4(ospec, o + O_MIN) > mat[f + F_COUNT] + mat[f + F_A]:
         cost -= _i4(ospec, o + O_FILLCOST)
     return cost
@@ -114,7 +114,7 @@ def _distance(ctx, mat, scr, base, count):
                     due -= 1
                 due *= _i4(bounds, k + 2)
             for label in range(2):
-                own = _i4(dist, 2 * q + label)
+                own = _i4(dist, 3 * q + label)
                 if own < (1 << 29):
                     best = min(best, own + due + _continuation(ctx, mat, _i4(node, 4 * n + 2) + label, f))
         else:
@@ -153,6 +153,27 @@ def _distance(ctx, mat, scr, base, count):
                 best = min(best, cost + partial + mat[f + F_COST])
         at += CFG
     return best
+
+
+@inner
+def _inside_distance(ctx, mat, q, n, f, c):
+    """Bound on the distance after any token that stays in (or ends) the terminal of a configuration."""
+    node, dist = _i32(ctx, NODE), _i32(ctx, DIST)
+    if _i4(node, 4 * n) == OP_KEY:
+        ospec = _i32(ctx, OSPEC)
+        o = mat[f + F_SPEC]
+        extra = _i4(dist, 3 * q + 2) + 2 + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
+        return max(extra, 12 + _dearest(ctx, mat, f, 0, _i4(ospec, o + O_N), 0))
+    due = np.int64(0)
+    k = _i4(node, 4 * n + 3)
+    if k >= 0:
+        bounds = _i32(ctx, BOUNDS)
+        due = max(0, _i4(bounds, k) - c) * _i4(bounds, k + 2)
+    worst = np.int64(0)
+    for label in range(2):
+        if _i4(dist, 3 * q + label) < (1 << 29):
+            worst = max(worst, _continuation(ctx, mat, _i4(node, 4 * n + 2) + label, f))
+    return worst + due + _i4(dist, 3 * q + 2)
 
 
 @inner

@@ -34,6 +34,10 @@ ENTRY   entry     [E*8] int64  address of the row, first frontier item, items wi
 FRONT   front     [F*2]      trie node where the terminal accepts, label
 ROOT1   root1     [.*2]      label, node in the merged tries;  those, in preorder: MBYTE uint8, MEND, MTOK [.*2]:
                              first entry and number of entries in MLIST, the tokens
+TMP     row       [W]        scratch row;  MAT, SCR int64: the matcher's arena and scratch;  ROOM int64: R_* counters
+DIST    dist      [Q*3]      bytes to the nearest state of label 0, and of a higher label; bound for all later states
+NCOST   ncost     [N]        tokens from a node to the end of its value;  STCOST: the same for literal trie states
+KSUF    ksuf      [.]        tokens from each place in a key to the end of its closing quote
 MKEY    mkey      [M] int64  memo keys, 0: free;  MVAL int64: address of a row, or DEEPER
 """
 

@@ -10,6 +10,7 @@ import numpy as np
 from numba import carray
 
 from grammars.kernels.cache import inner, kernel
+from grammars.kernels.distance import _inside_distance
 from grammars.kernels.frames import _context, _i4, _i32, _i64, _mix, _note, _pointer32
 from grammars.kernels.layout import *
 from grammars.kernels.walk import _heavy, _unite, _walk
@@ -87,6 +88,19 @@ def _remember(ctx, mat, configurations, count, acc, level, row):
         room[R_MEMO] -= 1
 
 
+@inner
+def _in_tiers(ctx, mat, at, budget):
+    """Whether a configuration's mask comes from tier 1: it stands in a terminal, and the budget is no matter there."""
+    node = _i32(ctx, NODE)
+    q, n, f = mat[at], mat[at + 1], mat[at + 2]
+    if q < 0:
+        return False
+    op = _i4(node, 4 * n)
+    if not (op == OP_TERM or (op == OP_KEY and mat[f + F_FLAGS] & OPEN)):
+        return False
+    return budget < 0 or _inside_distance(ctx, mat, q, n, f, mat[at + 3]) <= budget
+
+
 @kernel
 def fill(address, row, budget):
     """Write the mask of the matcher's state into `row`; a status code.
@@ -137,7 +151,7 @@ def fill(address, row, budget):
         q, n, f = mat[at], mat[at + 1], mat[at + 2]
         if q >= 0 and _i4(node, 4 * n) == OP_KEY:
             _note(mat, f, 2)
-            if budget < 0 and mat[f + F_FLAGS] & OPEN:
+            if _in_tiers(ctx, mat, at, budget):
                 target = row
                 if not fresh:
                     target = carray(_pointer32(ctx[TMP]), (words,))
@@ -153,21 +167,15 @@ def fill(address, row, budget):
                     break
     for i in range(count):
         at = configurations + CFG * i
-        q, n, f = mat[at], mat[at + 1], mat[at + 2]
-        if (
-            budget < 0
-            and q >= 0
-            and (_i4(node, 4 * n) == OP_TERM or (_i4(node, 4 * n) == OP_KEY and mat[f + F_FLAGS] & OPEN))
-        ):
-            continue
-        for k in range(CFG):
-            scr[base + light * CFG + k] = mat[at + k]
-        light += 1
+        if not _in_tiers(ctx, mat, at, budget):
+            for k in range(CFG):
+                scr[base + light * CFG + k] = mat[at + k]
+            light += 1
     free = base + light * CFG
-    if mat[M_STATUS] == OK and budget < 0:
+    if mat[M_STATUS] == OK:
         for i in range(count):
             at = configurations + CFG * i
-            if mat[at] >= 0 and _i4(node, 4 * mat[at + 1]) == OP_TERM:
+            if mat[at] >= 0 and _i4(node, 4 * mat[at + 1]) == OP_TERM and _in_tiers(ctx, mat, at, budget):
                 for k in range(CFG):
                     scr[free + k] = mat[at + k]
                 _heavy(ctx, mat, scr, free, free + CFG, row, budget)
