@@ -7,7 +7,6 @@ row, fill the mask, apply it to the scores.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -120,10 +119,6 @@ def microseconds(seconds: Sequence[float]) -> tuple[float, float]:
 def draw(outcome: Outcome, number: int) -> Panel:
     """One case as a panel: question, answer, verdict, cost."""
     case = outcome.case
-    try:
-        pretty = json.dumps(json.loads(outcome.text), indent=2, ensure_ascii=False)
-    except ValueError:
-        pretty = outcome.text
     verdict = (
         Text("✓ jsonschema accepts it", style="bold green")
         if not outcome.problem
@@ -141,9 +136,7 @@ def draw(outcome: Outcome, number: int) -> Panel:
     body = Group(
         Text(case.prompt, style="italic cyan"),
         "",
-        Text(outcome.text, style="white"),
-        "",
-        Syntax(pretty, "json", theme="ansi_dark", background_color="default", word_wrap=True),
+        Syntax(outcome.text, "json", theme="ansi_dark", background_color="default", word_wrap=True),
         "",
         verdict,
         cost,
