@@ -125,7 +125,7 @@ class Tier1:
         self.words = vocab.words
         self._trie_end = vocab.trie_end
         self._trie = (vocab.trie_byte, vocab.trie_token, vocab.trie_parent, vocab.dup_next)
-        self._built: set[tuple[int, int, int]] = set()
+        self._built: set[tuple[int, int, int, int]] = set()
         self.table = Table(1024)
         self.entry = GrowArray(np.int64, 256)
         self.front = GrowArray(np.int32, 4096)
@@ -231,17 +231,18 @@ class Tier1:
         ctx, store = self.ctx, self.store
         ctx[at.TRANS], ctx[at.TRANS + 64] = store.trans.address, store.trans.data.size
         ctx[at.INFO], ctx[at.INFO + 64] = store.info.address, store.info.data.size
+        ctx[at.DIST], ctx[at.DIST + 64] = store.dist.address, store.dist.data.size
 
-    def build(self, q: int, low: int, high: int) -> None:
+    def build(self, q: int, low: int, high: int, limit: int = at.NO_LIMIT) -> None:
         """Compute the entry of terminal state q with low..high characters to come."""
         with self.store.lock:
-            if (q, low, high) in self._built:
+            if (q, low, high, limit) in self._built:
                 return
-            self._built.add((q, low, high))
+            self._built.add((q, low, high, limit))
             self.store.fill_near((q,))
             while True:
                 self._point()
-                items = int(tier1(self._address, q, low, high, self._row, self._out, self._levels))
+                items = int(tier1(self._address, q, low, high, limit, self._row, self._out, self._levels))
                 if items < 0:
                     self.store.fill_near(self._out[: -1 - items].tolist())
                 elif 2 * items > self._out.size:
@@ -260,7 +261,7 @@ class Tier1:
             copy_row(place, self._row)
             roots = self._merge(ordered[: int(inner.sum())], first)
             entry = self.entry.extend((place, first, int(inner.sum()), items, *roots, 0, 0)) // 8
-            self.table.insert((q << 32) + (low << 16) + high + 2, entry)
+            self.table.insert((q << 44) + ((limit + 4) << 32) + (low << 16) + high + 2, entry)
             self.refresh(self.ctx)
 
 
@@ -373,7 +374,7 @@ class Binding:
     def answer(self, status: int, ctx: Int64) -> None:
         """Do what a kernel asked for; raise if it cannot be done."""
         if status == at.NEED_T1:
-            self.tier1.build(int(ctx[at.OUT0]), int(ctx[at.OUT1]), int(ctx[at.OUT2]))
+            self.tier1.build(int(ctx[at.OUT0]), int(ctx[at.OUT1]), int(ctx[at.OUT2]), int(ctx[at.OUT3]))
         elif status == at.NEED_NODE:
             expand = self.program.expand
             assert expand is not None

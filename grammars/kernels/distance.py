@@ -14,6 +14,7 @@ from grammars.kernels.layout import *
 from grammars.kernels.step import _can_complete
 
 FAR = 1 << 40
+NEVER_REACHED = 1 << 29
 
 
 @inner
@@ -93,6 +94,51 @@ def _partial(phase):
 
 
 @inner
+def _declared_distance(ctx, mat, f, v, phase, value):
+    """From state v of a key trie, in a character if phase > 0, through a declared key to the end of the document."""
+    st = _i32(ctx, ST)
+    if v < 0 or (phase > 0 and not _can_complete(ctx, mat, True, v, f, phase, value)):
+        return np.int64(FAR)
+    low, high = _i4(st, 6 * v + 3), _i4(st, 6 * v + 4)
+    depth = _i4(st, 6 * v + 5) >> 1
+    if phase == 0:
+        return _key_cost(ctx, mat, f, low, high, depth)
+    if _i4(st, 6 * v + 1) == 1:
+        return _partial(phase) + _key_cost(ctx, mat, f, low, high, depth + 1)
+    # which of several keys the partial character belongs to is open: bound by the dearest
+    return _partial(phase) + 2 + _dearest(ctx, mat, f, low, high, depth + 1)
+
+
+@inner
+def _limit_inside(ctx, mat, q, n, f, c, budget):
+    """How far from the terminal's end a token may leave it under a budget, for `tier1`'s `limit`.
+
+    NO_LIMIT: any token will do. -1: none. UNFIT: tier 1 cannot tell (two ways to end, or characters still due).
+    """
+    node, dist = _i32(ctx, NODE), _i32(ctx, DIST)
+    if budget < 0:
+        return np.int64(NO_LIMIT)
+    if _i4(node, 4 * n) == OP_KEY:
+        ospec = _i32(ctx, OSPEC)
+        after = _extra_cost(ctx, mat, f, q) - min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1))
+        if _i4(dist, 3 * q + 2) + 1 + after <= budget:
+            return np.int64(NO_LIMIT)
+        # near the limit it matters which keys are taken: patterns and keys written before are left to the walk
+        if _i4(ospec, mat[f + F_SPEC] + O_LABELS) > 1 or _i4(dist, 3 * q + 2) > 14 or mat[f + F_X] != 0:
+            return np.int64(UNFIT)
+    else:
+        k = _i4(node, 4 * n + 3)
+        if k >= 0 and _i4(_i32(ctx, BOUNDS), k) > c:
+            return np.int64(UNFIT)
+        if _i4(dist, 3 * q + 1) < NEVER_REACHED:
+            return np.int64(UNFIT)
+        after = _continuation(ctx, mat, _i4(node, 4 * n + 2), f)
+    if _i4(dist, 3 * q + 2) + 1 + after <= budget:
+        return np.int64(NO_LIMIT)
+    return max(np.int64(-1), min(np.int64(200), budget - after))
+
+
+@inner
 def _distance(ctx, mat, scr, base, count):
     """Tokens that the shortest completion of the set at `base` needs at most; 0 where the document may end."""
     if mat[M_ACC]:
@@ -122,17 +168,7 @@ def _distance(ctx, mat, scr, base, count):
             phase = (scr[at + 3] >> 32) & 15
             partial = _partial(phase)
             if _i4(node, 4 * n) == OP_KEY:
-                if v >= 0 and (phase == 0 or _can_complete(ctx, mat, True, v, f, phase, scr[at + 3] >> 36)):
-                    depth = (_i4(st, 6 * v + 5) >> 1) + (1 if phase > 0 else 0)
-                    if phase == 0 or _i4(st, 6 * v + 1) == 1:
-                        best = min(
-                            best, partial + _key_cost(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth)
-                        )
-                    elif _i4(st, 6 * v + 1) > 0:
-                        # which of several keys the partial character belongs to is open: bound by the dearest
-                        best = min(
-                            best, partial + 2 + _dearest(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth)
-                        )
+                best = min(best, _declared_distance(ctx, mat, f, v, phase, scr[at + 3] >> 36))
                 if mat[f + F_FLAGS] & OPEN:
                     # a key that is declared or was written before must go on by a character at least
                     taken = phase > 0 or (v >= 0 and _i4(st, 6 * v + 2) >= 0)
@@ -153,27 +189,6 @@ def _distance(ctx, mat, scr, base, count):
                 best = min(best, cost + partial + mat[f + F_COST])
         at += CFG
     return best
-
-
-@inner
-def _inside_distance(ctx, mat, q, n, f, c):
-    """Bound on the distance after any token that stays in (or ends) the terminal of a configuration."""
-    node, dist = _i32(ctx, NODE), _i32(ctx, DIST)
-    if _i4(node, 4 * n) == OP_KEY:
-        ospec = _i32(ctx, OSPEC)
-        o = mat[f + F_SPEC]
-        extra = _i4(dist, 3 * q + 2) + 2 + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
-        return max(extra, 12 + _dearest(ctx, mat, f, 0, _i4(ospec, o + O_N), 0))
-    due = np.int64(0)
-    k = _i4(node, 4 * n + 3)
-    if k >= 0:
-        bounds = _i32(ctx, BOUNDS)
-        due = max(0, _i4(bounds, k) - c) * _i4(bounds, k + 2)
-    worst = np.int64(0)
-    for label in range(2):
-        if _i4(dist, 3 * q + label) < (1 << 29):
-            worst = max(worst, _continuation(ctx, mat, _i4(node, 4 * n + 2) + label, f))
-    return worst + due + _i4(dist, 3 * q + 2)
 
 
 @inner

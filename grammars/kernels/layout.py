@@ -28,7 +28,7 @@ OSPEC   ospec     [.]        object tables (O_* offsets);   ASPEC: array tables 
 BOUNDS  bounds    [.]        pairs lo, hi of counted strings (hi -1: none)
 ROOTS   roots     [17]       nodes: object first/next and array first/next by flags (4 each)
 TBYTE.. vocabulary trie in preorder (see `grammars.vocabulary`)
-T1KEY   t1key     [H] int64  hash of (q, lo, hi), 0: free;  T1VAL int64: entry
+T1KEY   t1key     [H] int64  hash of (q, lo, hi, limit), 0: free;  T1VAL int64: entry
 ENTRY   entry     [E*8] int64  address of the row, first frontier item, items with children (these first), all items,
                              first root and number of roots in ROOT1 (one for each label)
 FRONT   front     [F*2]      trie node where the terminal accepts, label
@@ -50,7 +50,7 @@ T1KEY, T1VAL, ENTRY, FRONT, MKEY, MVAL = range(19, 25)
 MAT, SCR, TMP, DIST, STCOST, NCOST, KSUF, ROOM, ROOT1, MBYTE, MEND, MTOK, MLIST = range(25, 38)
 # --- context slots: scalars
 S_WORDS, S_ANY, S_LONGEST, S_FUEL, S_COSTED = range(40, 45)
-OUT0, OUT1, OUT2 = range(45, 48)
+OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 
 # --- words of the ROOM array, shared by the matchers of a grammar
 R_NEXT, R_ROWS, R_MEMO = range(3)
@@ -81,6 +81,7 @@ P_VALUE, P_POS, P_REQ, P_COST, P_PERM, P_LIMIT, P_AFTER, P_USABLE, P_SUFFIX, P_V
 A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_HEAD = range(6)
 
 CFG = 5
+NO_LIMIT, UNFIT = -2, -3  # how far from its end a token may leave a terminal (see `distance`)
 UNKNOWN = 1  # hash of an undeclared key that is not known yet
 WORK = 1024  # words at the start of the scratch array: work list of the closure
 CORRECTED = 512  # words after it: trie nodes whose tokens a declared key decides

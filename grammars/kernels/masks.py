@@ -10,7 +10,7 @@ import numpy as np
 from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.distance import _inside_distance
+from grammars.kernels.distance import _limit_inside
 from grammars.kernels.frames import _context, _i4, _i32, _i64, _mix, _note, _pointer32
 from grammars.kernels.layout import *
 from grammars.kernels.walk import _heavy, _unite, _walk
@@ -90,7 +90,7 @@ def _remember(ctx, mat, configurations, count, acc, level, row):
 
 @inner
 def _in_tiers(ctx, mat, at, budget):
-    """Whether a configuration's mask comes from tier 1: it stands in a terminal, and the budget is no matter there."""
+    """Whether a configuration's mask comes from tier 1: it stands in a terminal, of one way to end under a budget."""
     node = _i32(ctx, NODE)
     q, n, f = mat[at], mat[at + 1], mat[at + 2]
     if q < 0:
@@ -98,7 +98,7 @@ def _in_tiers(ctx, mat, at, budget):
     op = _i4(node, 4 * n)
     if not (op == OP_TERM or (op == OP_KEY and mat[f + F_FLAGS] & OPEN)):
         return False
-    return budget < 0 or _inside_distance(ctx, mat, q, n, f, mat[at + 3]) <= budget
+    return budget < 0 or _limit_inside(ctx, mat, q, n, f, mat[at + 3], budget) != UNFIT
 
 
 @kernel

@@ -25,15 +25,16 @@ def _list_missing(out, missing, q):
 
 
 @kernel
-def tier1(address, q, low, high, row, out, levels):
+def tier1(address, q, low, high, limit, row, out, levels):
     """Fill `row` (int32[W]) with the tokens of state q, `out` (int32) with the frontier: (node, label) pairs.
 
-    low, high: characters still due and still allowed (high -1: no limit). `levels`: int64[2 * (longest + 2)].
+    low, high: characters still due and still allowed (high -1: no limit). `limit`: only tokens that leave at most so
+    many bytes to the terminal's end (NO_LIMIT: all tokens; -1: none). `levels`: int64[2 * (longest + 2)].
     Returns the number of frontier items; or -1 - k when k states' rows are missing: they are listed in `out`, nothing
     else is valid, and the caller computes them and calls again. Items may exceed out.size: call again with more room.
     """
     ctx = _context(address)
-    trans, info = _i32(ctx, TRANS), _i32(ctx, INFO)
+    trans, info, dist = _i32(ctx, TRANS), _i32(ctx, INFO), _i32(ctx, DIST)
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
     for w in range(row.size):
         row[w] = 0
@@ -65,7 +66,7 @@ def tier1(address, q, low, high, row, out, levels):
                 characters += 1
         ends = ends and characters >= low
         if fits and (ends or not word & FINAL):
-            if _i4(ttok, i) >= 0:
+            if _i4(ttok, i) >= 0 and (limit == NO_LIMIT or _i4(dist, 3 * following) <= limit):
                 _allow(row, _i4(ttok, i), dup)
             if ends and missing == 0:
                 if 2 * items + 1 < out.size:

@@ -11,7 +11,7 @@ import numpy as np
 from numba import carray
 
 from grammars.kernels.cache import inner
-from grammars.kernels.distance import _distance
+from grammars.kernels.distance import _declared_distance, _distance, _limit_inside
 from grammars.kernels.frames import _i4, _i32, _i64, _mix, _pointer32, _u1, _u8, _with_extra, _with_property
 from grammars.kernels.layout import *
 from grammars.kernels.step import _can_complete, _child, _close, _decode, _step, _usable
@@ -137,6 +137,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
     f = scr[at + 2]
     if scr[at + 3] & 0xFFFFFFFF == 0:
         return 0
+    spare = _limit_inside(ctx, mat, scr[at], scr[at + 1], f, scr[at + 3], budget)
     decided = 0
     depth = 0
     level = LEVELS + 2 * (ctx[S_LONGEST] + 2)  # the lower half of the levels belongs to _walk
@@ -182,8 +183,12 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
         if c >= 0 and _i4(ttok, i) >= 0:
             # inside a declared key: a pattern for the undeclared ones need not know it
             v, phase = (c & 0xFFFFFFFF) - 1, (c >> 32) & 15
-            if _usable(ctx, mat, True, v, f) if phase == 0 else _can_complete(ctx, mat, True, v, f, phase, c >> 36):
+            alive = _usable(ctx, mat, True, v, f) if phase == 0 else _can_complete(ctx, mat, True, v, f, phase, c >> 36)
+            if alive and (budget < 0 or _declared_distance(ctx, mat, f, v, phase, c >> 36) <= budget):
                 _allow(row, _i4(ttok, i), dup)
+            elif spare >= 0 and phase == 0 and v >= 0 and _i4(st, 6 * v + 2) >= 0 and spare < 2:
+                # this key is taken, so it must go on, for which nothing is left
+                _forbid_subtree(row, i, i + 1, ttok, dup)
         if c >= 0 and _i4(tend, i) > i + 1:
             depth += 1
             scr[level + 2 * depth], scr[level + 2 * depth + 1] = c, _i4(tend, i)
@@ -238,15 +243,15 @@ def _repeated_keys(ctx, mat, scr, at, first, items, row, decided):
 
 
 @inner
-def _tier1(ctx, q, low, high):
-    """Entry of terminal state q with low..high characters to come, or -1."""
+def _tier1(ctx, q, low, high, limit):
+    """Entry of terminal state q with low..high characters to come, tokens ending `limit` from the end; or -1."""
     longest = ctx[S_LONGEST]
     low = min(max(low, 0), longest + 1)
     if high > longest:
         high = -1
-    ctx[OUT0], ctx[OUT1], ctx[OUT2] = q, low, high
+    ctx[OUT0], ctx[OUT1], ctx[OUT2], ctx[OUT3] = q, low, high, limit
     keys, values = _i64(ctx, T1KEY), _i64(ctx, T1VAL)
-    key = (np.int64(q) << 32) + (low << 16) + high + 2
+    key = (np.int64(q) << 44) + ((limit + 4) << 32) + (low << 16) + high + 2
     place = _mix(0, key) & (keys.size - 1)
     while keys[place] != 0:
         if keys[place] == key:
@@ -268,7 +273,8 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
         low, high = np.int64(_i4(bounds, k)) - scr[at + 3], np.int64(_i4(bounds, k + 1))
         if high >= 0:
             high -= scr[at + 3]
-    e = _tier1(ctx, q, low, high)
+    limit = _limit_inside(ctx, mat, q, n, f, scr[at + 3], budget)
+    e = _tier1(ctx, q, low, high, limit)
     if e < 0:
         mat[M_STATUS] = NEED_T1
         return
