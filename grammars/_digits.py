@@ -184,7 +184,7 @@ class Plain:
             return False
         first += low_tight and self.low.is_open
         last = min(last - (high_tight and self.high is not None and self.high.is_open), most)
-        return first + (-(rest * 10**left + first)) % self.modulus <= last
+        return bool(first + (-(rest * 10**left + first)) % self.modulus <= last)
 
 
 class Scientific:
@@ -214,7 +214,7 @@ class Scientific:
         *,
         canonical: bool,
     ) -> None:
-        self.zero = low == (0, False) and not canonical
+        self.zero = low[0] == 0 and not low[1] and not canonical
         self.low = None if low[0] == 0 else _Significand(*low)
         self.high = None if high is None else _Significand(*high)
         self.canonical = canonical

@@ -33,6 +33,7 @@ Int64 = npt.NDArray[np.int64]
 CONTEXT = 128
 MASK_FUEL = 50_000_000
 _POOL_BYTES = 64 << 20
+ROWS_LIMIT = 128 << 20  # bytes of remembered rows of one grammar and vocabulary
 
 
 class _Pool:
@@ -359,14 +360,21 @@ class Binding:
         else:
             ksuf[offset : offset + len(text)] = out[:-1]
 
-    def room(self) -> None:
-        """More room for remembered rows (NEED_ROOM)."""
+    def room(self, entries: int) -> None:
+        """More room for remembered rows: at least `entries` memo entries (NEED_ROOM).
+
+        Past the limit everything is forgotten; matchers that still point to the old arrays keep them alive.
+        """
         room = self._room
+        if self.rows.nbytes > ROWS_LIMIT:
+            self.rows, self.memo = Rows(self.vocab.words), Table(256)
+            room[at.R_ROWS], room[at.R_MEMO] = 0, self.memo.keys.size // 2
+            self.refresh()
         if room[at.R_ROWS] <= 0:
             room[at.R_NEXT], room[at.R_ROWS] = self.rows.block()
         self.memo.n = self.memo.keys.size // 2 - int(room[at.R_MEMO])
-        if self.memo.keys.size // 2 - self.memo.n < 64:
-            while self.memo.keys.size // 2 - self.memo.n < 128:
+        if self.memo.keys.size // 2 - self.memo.n < entries + 32:
+            while self.memo.keys.size // 2 - self.memo.n < 2 * entries + 64:
                 self.memo.grow()
             self.refresh()
         room[at.R_MEMO] = self.memo.keys.size // 2 - self.memo.n
@@ -382,7 +390,7 @@ class Binding:
         elif status == at.NEED_ROW:
             self.program.store.fill(int(ctx[at.OUT0]))
         elif status == at.NEED_ROOM:
-            self.room()
+            self.room(int(ctx[at.OUT0]))
             return
         else:
             raise BudgetExceeded(

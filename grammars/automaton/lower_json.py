@@ -7,6 +7,7 @@ more than a small table.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from grammars import numbers
@@ -21,6 +22,8 @@ from grammars.schema_ir import (
     LiteralValue,
     NumberValue,
     ObjectValue,
+    PatternProperty,
+    Property,
     Ref,
     SchemaSource,
     StringValue,
@@ -30,6 +33,7 @@ from grammars.schema_ir import (
 __all__ = ["JsonLowering"]
 
 _EAGER = 256
+_MOST_WORDS = 300
 
 
 def canonical(text: str) -> bytes | None:
@@ -211,6 +215,7 @@ class JsonLowering:
     def object(self, value: ObjectValue, pointer: str) -> int:
         """An object after its opening brace."""
         program = self.program
+        value = _spell_out(value)
         entries = []
         for position, declared in enumerate(value.properties):
             if self.free:
@@ -294,6 +299,48 @@ class JsonLowering:
 
         parts = [ByteDfa(CharDfa(language), self.encoding) for language, _ in kept]
         return self.store.start_of(LabelledDfa(parts)), [node for _, node in kept]
+
+
+def _spell_out(value: ObjectValue) -> ObjectValue:
+    """Undeclared keys of finite languages as declared, optional properties: such keys can be used up."""
+    if not value.patterns and value.key_language is None:
+        return value
+    declared = {declared.name for declared in value.properties}
+    added: list[Property] = []
+    patterns: list[PatternProperty] = []
+
+    def list_words(keys: Regex, ref: Ref) -> bool:
+        words = CharDfa(keys).words(_MOST_WORDS)
+        if words is not None:
+            added.extend(Property(word, ref) for word in words if word not in declared)
+        return words is not None
+
+    for pattern in value.patterns:
+        keys = pattern.keys if value.key_language is None else pattern.keys & value.key_language
+        if not list_words(keys, pattern.value):
+            patterns.append(pattern)
+    additional = value.additional
+    if additional is not None and value.key_language is not None:
+        rest = value.key_language
+        for pattern in value.patterns:
+            rest = rest - pattern.keys
+        if list_words(rest, additional):
+            additional = None
+    if not added and len(patterns) == len(value.patterns) and additional == value.additional:
+        return value
+    if additional is not None and len(patterns) < len(value.patterns):
+        # the words taken out stay out of what "additional" covers
+        taken = Regex.literals([p.name for p in added])
+        language: Regex | None = ~taken if value.key_language is None else value.key_language - taken
+    else:
+        language = value.key_language
+    return replace(
+        value,
+        properties=(*value.properties, *added),
+        patterns=tuple(patterns),
+        additional=additional,
+        key_language=language,
+    )
 
 
 def _any_string(encoding: str) -> ByteDfa:

@@ -136,6 +136,7 @@ def fill(address, row, budget):
                 return OK
         room = _i64(ctx, ROOM)
         if room[R_ROWS] <= 0 or room[R_MEMO] < 2 * level + 8:
+            ctx[OUT0] = 2 * level + 8
             return NEED_ROOM
     for w in range(words):
         row[w] = 0

@@ -105,6 +105,30 @@ class CharDfa:
                 out.append((low, high, target))
         return out
 
+    def words(self, most: int) -> list[str] | None:
+        """All strings of the language in code point order; None if they are more than `most` (or infinitely many)."""
+        found: list[str] = []
+        path: set[int] = set()
+
+        def visit(state: int, text: str) -> bool:
+            if state in path:
+                return False
+            path.add(state)
+            if self.accepting(state):
+                found.append(text)
+            for low, high, target in self.ranges(state):
+                if high - low >= most or len(found) > most:
+                    return False
+                for code in range(low, high + 1):
+                    if not visit(target, text + chr(code)):
+                        return False
+            path.discard(state)
+            return len(found) <= most
+
+        if self.start < 0:
+            return []
+        return found if visit(self.start, "") else None
+
     def matches(self, text: str) -> bool:
         """Is `text` in the language?"""
         state = self.start
