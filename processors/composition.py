@@ -21,6 +21,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from processors.constraint import ConstraintProcessor
 from processors.errors import CompositionError
+from processors.paged import guard_continuous_batching
 from processors.stage import Stage
 
 __all__ = ["FusedProcessor", "ProcessorList", "compose", "stage_of"]
@@ -85,6 +86,13 @@ def _keep_banned(before: Any, after: Any) -> Any:
     return torch.where((after == banned).all(dim=-1, keepdim=True), before.to(after.dtype), after)
 
 
+def _holds_ours(argument: Any) -> bool:
+    """Whether a `logits_processor` argument is, or contains, a list or processor made here."""
+    if isinstance(argument, (ProcessorList, ConstraintProcessor, FusedProcessor)):
+        return True
+    return isinstance(argument, (list, tuple)) and any(_holds_ours(item) for item in argument)
+
+
 class ProcessorList(LogitsProcessorList):
     """What goes into `generate(logits_processor=...)`: a list of at most one processor.
 
@@ -94,6 +102,7 @@ class ProcessorList(LogitsProcessorList):
 
     def __init__(self, processors: Iterable[Any] = ()) -> None:
         super().__init__()
+        guard_continuous_batching(_holds_ours)
         self._fuse(processors)
 
     def _fuse(self, processors: Iterable[Any]) -> None:
