@@ -65,11 +65,12 @@ def _readable(annotation: Any) -> Any:
     """Before Python 3.12 pydantic cannot read `typing.TypedDict`; the same one from typing_extensions it can."""
     if sys.version_info >= (3, 12) or type(annotation) is not typing._TypedDictMeta:  # type: ignore[attr-defined]
         return annotation
-    from typing_extensions import NotRequired, TypedDict  # pydantic depends on it
+    from typing_extensions import TypedDict  # pydantic depends on it
 
     hints = typing.get_type_hints(annotation, include_extras=True)
     fields = {
-        name: kind if name in annotation.__required_keys__ else NotRequired[_bare(kind)] for name, kind in hints.items()
+        name: kind if name in annotation.__required_keys__ else typing.NotRequired[_bare(kind)]
+        for name, kind in hints.items()
     }
     return TypedDict(annotation.__name__, fields)  # type: ignore[operator]
 

@@ -1,5 +1,7 @@
 """Continuous batching is refused instead of writing unconstrained text."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -8,7 +10,7 @@ from processors import ConstraintProcessor, ProcessorList, UnsupportedGeneration
 from tests.processors.toys import Lists, toy_constraint
 
 
-def _model() -> LlamaForCausalLM:
+def _model() -> Any:
     config = LlamaConfig(
         vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, pad_token_id=0
     )
@@ -16,7 +18,7 @@ def _model() -> LlamaForCausalLM:
 
 
 def _constraint() -> ProcessorList:
-    return ProcessorList([ConstraintProcessor(toy_constraint(Lists(2)))])
+    return ProcessorList([ConstraintProcessor([toy_constraint(Lists(2))])])
 
 
 def test_generate_batch_is_refused() -> None:
