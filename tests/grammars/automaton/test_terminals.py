@@ -1,0 +1,151 @@
+"""The terminal store: equal terminals are one, rows come when asked for, growth keeps what is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from grammars import BudgetExceeded
+from grammars.automaton.arrays import GrowArray, address
+from grammars.automaton.terminals import FAR, TableTerminal, TerminalStore, row_of
+from grammars.kernels.layout import BOUNDARY, FINAL, LABEL
+from grammars.regex import ByteDfa, CharDfa, Regex, parse
+from tests.strategies.regexes import plain_patterns
+
+
+def text_terminal(pattern: str, encoding: str = "json") -> ByteDfa:
+    return ByteDfa(CharDfa(parse(pattern, search=False)), encoding)
+
+
+def test_equal_terminals_are_one() -> None:
+    store = TerminalStore()
+    first = store.start_of(text_terminal("a+b"))
+    assert store.start_of(text_terminal("a+b")) == first
+    assert store.start_of(text_terminal("a+c")) != first
+    assert store.start_of(text_terminal("a+b", "utf8")) != first
+
+
+def test_states_that_any_string_may_follow_are_shared() -> None:
+    store = TerminalStore()
+    anything = store.start_of(ByteDfa(CharDfa(Regex.any_string()), "json"))
+    begins = store.start_of(text_terminal(r"a[\s\S]*"))
+    assert row_of(store, begins)[ord("a")] == anything
+
+
+def test_the_sink_is_state_0() -> None:
+    store = TerminalStore()
+    assert (row_of(store, 0) == -1).all()
+
+
+def test_rows_are_computed_when_asked_for() -> None:
+    store = TerminalStore()
+    q = store.start_of(text_terminal("ab"))
+    assert (store.trans.data[256 * q : 256 * q + 256] == -2).all()
+    following = int(row_of(store, q)[ord("a")])
+    assert following > 0
+    assert store.trans.data[256 * following] == -2
+
+
+def test_rows_of_near_states_are_computed_ahead() -> None:
+    store = TerminalStore()
+    q = store.start_of(text_terminal("abc"))
+    store.fill_near([q], most=2)
+    following = int(store.trans.data[256 * q + ord("a")])
+    assert (store.trans.data[256 * following : 256 * following + 256] != -2).all()
+    assert store.trans.data[256 * int(store.trans.data[256 * following + ord("b")])] == -2
+
+
+def test_a_loop_of_accepting_states_can_be_filled() -> None:
+    """Accepting states outside of string content are filled as they are added, cycles included."""
+    store = TerminalStore()
+    size = 400
+    edges = [{97: (i + 1) % size} for i in range(size)]
+    q = store.start_of(TableTerminal("ring", edges, dict.fromkeys(range(size), 0)))
+    for _ in range(size):
+        assert not int(store.info.data[q]) & FINAL
+        following = int(row_of(store, q)[97])
+        assert following > 0
+        q = following
+    assert q == store.start_of(TableTerminal("ring", edges, {}))
+
+
+def test_states_beyond_the_first_arrays() -> None:
+    store = TerminalStore()
+    q = store.start_of(text_terminal("x[a-c]{700}"))
+    chain = [q]
+    text = b"x" + b"abc" * 200
+    for byte in text:
+        chain.append(int(row_of(store, chain[-1])[byte]))
+    assert min(chain) > 0 and len(set(chain)) == len(chain)
+    assert len(store) > 512
+    for state, byte, following in zip(chain, text, chain[1:], strict=False):
+        assert row_of(store, state)[byte] == following
+    assert store.trans.address == address(store.trans.data)
+
+
+def test_too_many_states_are_an_error() -> None:
+    store = TerminalStore(max_states=40)
+    with pytest.raises(BudgetExceeded, match="max_states") as caught:
+        q = store.start_of(text_terminal("x[a-c]{700}"))
+        for byte in b"x" + b"abc" * 30:
+            q = int(row_of(store, q)[byte])
+    assert "40" in str(caught.value) and "TerminalStore(max_states=" in str(caught.value)
+
+
+@given(plain_patterns)
+def test_a_store_holds_the_automaton_that_it_was_given(pattern: str) -> None:
+    """Labels, borders between characters and final states, against the automaton itself."""
+    store, dfa = TerminalStore(), text_terminal(pattern)
+    if parse(pattern, search=False).is_empty():
+        return
+    pairs = {dfa.start: store.start_of(dfa)}
+    pending = [dfa.start]
+    for local in pending:
+        row, q = dfa.row(local), pairs[local]
+        for byte, target in enumerate(row):
+            stored = int(row_of(store, q)[byte])
+            assert (stored < 0) == (target < 0)
+            if target >= 0:
+                if target not in pairs:
+                    pairs[target] = stored
+                    pending.append(target)
+                assert pairs[target] == stored
+        info = int(store.info.data[q])
+        assert (info & LABEL) - 1 == dfa.label(local)
+        assert bool(info & BOUNDARY) == dfa.boundary(local)
+        assert bool(info & FINAL) == all(target < 0 for target in row)
+
+
+@given(plain_patterns)
+def test_distances_are_bytes_to_the_nearest_end(pattern: str) -> None:
+    store, regex = TerminalStore(), parse(pattern, search=False)
+    if regex.is_empty():
+        return
+    start = store.start_of(text_terminal(pattern))
+    store.measure(start)
+    states = {start}
+    pending = [start]
+    for q in pending:
+        for target in set(row_of(store, q).tolist()) - states - {-1}:
+            states.add(target)
+            pending.append(target)
+    dist = store.dist.data[: 3 * len(store)].reshape(-1, 3).tolist()
+    ends = {q for q in states if (int(store.info.data[q]) & LABEL) == 1}
+    nearest = dict.fromkeys(ends, 0)
+    while len(nearest) < len(states):
+        ring = {q for q in states - nearest.keys() if nearest.keys() & set(row_of(store, q).tolist())}
+        assert ring, "every state can end"
+        nearest.update(dict.fromkeys(ring, 1 + max(nearest.values())))
+    for q in states:
+        assert dist[q][:2] == [nearest[q], FAR]
+    assert dist[start][2] >= max(nearest.values()), "no later state is farther from an end"
+
+
+def test_growing_arrays_keep_their_content_and_fill() -> None:
+    array = GrowArray(np.int32, 4, fill=-2)
+    for i in range(50):
+        assert array.extend([i]) == i
+    assert array.data[:50].tolist() == list(range(50))
+    assert (array.data[50:] == -2).all()
+    assert array.address == address(array.data)

@@ -1,0 +1,132 @@
+"""Budgets: whoever obeys the masks finishes in time, and nothing is banned that fits easily."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from grammars import BudgetExceeded, Grammar, Matcher, UnsatisfiableSchema, UnsupportedSchema, Vocabulary
+from grammars.automaton.terminals import current_store
+from tests.grammars.kernels.walking import mask_of
+from tests.strategies.grammars import Case, Modes, byte_vocabulary, cases, rich_vocabulary, schema_case, unpacked
+from tests.strategies.hard_schemas import HARD_SCHEMAS
+
+BYTES = byte_vocabulary()
+
+
+def follow(grammar: Grammar, vocab: Vocabulary, extra: int, random: Random, greedy: bool) -> None:
+    """A walk with the least budget plus `extra`; `greedy`: among the longest ways."""
+    matcher = Matcher(grammar, vocab)
+    budget = matcher.min_tokens() + 1 + extra
+    text = b""
+    while not matcher.is_finished():
+        assert budget > 0, f"no token is left after {text!r}"
+        row = mask_of(matcher, budget)
+        plain = mask_of(matcher)
+        assert not (row & ~plain).any(), "a budget allows nothing new"
+        np.testing.assert_array_equal(mask_of(matcher, 1 << 40), plain)
+        tokens = unpacked(row).nonzero()[0].tolist()
+        assert tokens, f"no token is allowed after {text!r} with {budget} to go, {matcher.min_tokens()} needed"
+        inner = [token for token in tokens if token not in vocab.eos_ids]
+        token = random.choice(inner if inner and greedy else tokens)
+        assert matcher.accept(token)
+        text += vocab.token_bytes(token)
+        budget -= 1
+        if not matcher.is_finished():
+            assert matcher.min_tokens() + 1 <= budget, f"after {text!r}"
+
+
+def check(case: Case, seed: int, walks: int) -> None:
+    random = Random(seed)
+    grammar = case.build(current_store())
+    for vocab in (BYTES, rich_vocabulary(case.words)[0]):
+        for _ in range(walks):
+            follow(grammar, vocab, random.choice((0, 0, 1, 2, 5, 20)), random, random.random() < 0.7)
+
+
+@given(cases, st.integers(0, 1 << 16))
+def test_walks_within_a_budget_finish(case: Case, seed: int) -> None:
+    try:
+        check(case, seed, 2)
+    except (UnsatisfiableSchema, UnsupportedSchema, BudgetExceeded):
+        assume(False)
+
+
+@pytest.mark.parametrize("name", HARD_SCHEMAS)
+@pytest.mark.parametrize("chosen", [Modes(), Modes("any", "any", "any"), Modes("any", "compact")], ids=str)
+def test_walks_within_a_budget_finish_on_hard_schemas(name: str, chosen: Modes) -> None:
+    check(schema_case(HARD_SCHEMAS[name], chosen), 11, 4)
+
+
+SHORTEST: tuple[tuple[Any, int], ...] = (
+    ({"const": "abc"}, 5),
+    ({"enum": ["abc", "a", 17]}, 2),
+    ({"type": "array"}, 2),
+    ({"type": "array", "items": {"const": 1}, "minItems": 3}, 7),
+    ({"type": "array", "prefixItems": [{"const": 1}, {"const": 22}], "minItems": 2}, 6),
+    ({"type": "object"}, 2),
+    ({"type": "object", "properties": {"ab": {"const": 1}, "c": {}}, "required": ["ab"]}, 8),
+    ({"type": "object", "properties": {"a": {"const": 1}, "b": {"const": 2}}, "required": ["a", "b"]}, 13),
+    ({"type": "string", "minLength": 3}, 5),
+    ({"type": "string", "pattern": "^a{2,4}$"}, 4),
+    ({"type": "integer", "minimum": 100}, 3),
+    ({"anyOf": [{"const": "long text"}, {"type": "null"}, {"const": [[]]}]}, 4),
+)
+
+
+@pytest.mark.parametrize("schema, tokens", SHORTEST)
+@pytest.mark.parametrize("order", ["schema", "any"])
+def test_estimates_lie_close_above_the_shortest_document(schema: Any, tokens: int, order: str) -> None:
+    """Where each byte is a token: never less than the bytes of the shortest document, and not much more."""
+    matcher = Matcher(schema_case(schema, Modes(order, "compact")).grammar(), BYTES)
+    assert tokens <= matcher.min_tokens() <= 2 * tokens + 2
+    follow(matcher.grammar, BYTES, 0, Random(1), True)
+
+
+def test_tokens_of_several_bytes_shorten_the_way() -> None:
+    case = schema_case({"type": "object", "properties": {"name": {"const": "x"}}, "required": ["name"]})
+    vocab, _ = rich_vocabulary((b'"name"', b'"x"'))
+    assert 3 <= Matcher(case.grammar(), vocab).min_tokens() <= 8
+    assert 12 <= Matcher(case.grammar(), BYTES).min_tokens() <= 14
+
+
+def test_recursion_costs_its_shortest_way_out() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#"}}, "additionalProperties": False}
+    case = schema_case({"anyOf": [node, {"const": 1}]}, Modes("any", "compact"))
+    matcher = Matcher(case.grammar(), BYTES)
+    assert matcher.min_tokens() == 1
+    assert matcher.accept_bytes(b'{"next":' * 5)
+    assert matcher.min_tokens() == 6
+    tokens = unpacked(mask_of(matcher, 7)).nonzero()[0].tolist()
+    assert tokens == [ord("1")]
+    assert set(unpacked(mask_of(matcher, 8)).nonzero()[0].tolist()) == {ord("1"), ord("{")}
+
+
+def test_costs_prepared_late_hold_for_open_documents() -> None:
+    """The first question may come in the middle: all frames are worked out then, and again after going back."""
+    case = schema_case(HARD_SCHEMAS["tree"], Modes("any", "compact"))
+    early, late = Matcher(case.grammar(), BYTES), Matcher(case.grammar(), BYTES)
+    expected = [early.min_tokens()]
+    text = b'{"l":{"r":{"l":{"v":1,"r":{'
+    for byte in text:
+        assert early.accept(byte) and late.accept(byte)
+        expected.append(early.min_tokens())
+    copy = late.copy()
+    found = [late.min_tokens()]
+    for _ in text:
+        late.rollback(1)
+        found.append(late.min_tokens())
+    assert found[::-1] == expected
+    assert copy.min_tokens() == expected[-1]
+
+
+def test_a_finished_text_needs_nothing() -> None:
+    matcher = Matcher(schema_case({"type": "integer"}).grammar(), BYTES)
+    assert matcher.accept_bytes(b"1") and matcher.min_tokens() == 0
+    assert unpacked(mask_of(matcher, 1)).nonzero()[0].tolist() == [256]
+    assert matcher.accept(256) and matcher.min_tokens() == 0

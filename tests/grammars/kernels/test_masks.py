@@ -1,0 +1,96 @@
+"""Masks of the kernels equal those of the plain machine, for every grammar, vocabulary and state."""
+
+from __future__ import annotations
+
+from itertools import product
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from grammars import Matcher, UnsatisfiableSchema, UnsupportedSchema, Vocabulary
+from tests.grammars.kernels.walking import Oracle, Row, mask_of, walk
+from tests.strategies.grammars import (
+    Case,
+    Modes,
+    cases,
+    choice_cases,
+    json_vocabularies,
+    regex_cases,
+    rich_vocabulary,
+    schema_case,
+)
+from tests.strategies.hard_schemas import HARD_SCHEMAS
+from tests.strategies.vocabularies import vocabularies
+
+choices = st.lists(st.integers(0, 1 << 16), max_size=14)
+
+
+def follow(case: Case, vocab: Vocabulary, entries: list[bytes | None], picks: list[int]) -> None:
+    """Walk along the picks and hold everything that the matcher says against the reference machine."""
+    try:
+        grammar = case.grammar()
+    except (UnsatisfiableSchema, UnsupportedSchema):
+        assume(False)
+    oracle = Oracle(case, vocab, entries)
+    matcher = Matcher(grammar, vocab)
+    text, taken, rows = b"", list[int](), list[Row]()
+    for pick in picks:
+        allowed = oracle.check(matcher, text)
+        rows.append(mask_of(matcher))
+        banned = pick * 31 % vocab.size
+        assert matcher.is_allowed(banned) == (banned in allowed)
+        assert matcher.accept(banned) == (banned in allowed)
+        if banned in allowed:
+            matcher.rollback(1)
+        words = [token for token in allowed if token not in vocab.eos_ids]
+        if not words:
+            break
+        token = words[pick % len(words)]
+        assert matcher.accept(token), f"after {text!r} token {token} {entries[token]!r} is allowed and refused"
+        taken.append(token)
+        text += entries[token] or b""
+    else:
+        oracle.check(matcher, text)
+        rows.append(mask_of(matcher))
+    state = oracle.machine.run(oracle.machine.start(), text)
+    assert matcher.forced_bytes()[:8] == oracle.machine.forced(state, 8)
+    # another matcher finds the remembered rows, a new grammar computes them again
+    for other in (grammar, case.grammar()):
+        for row, again in zip(rows, walk(other, vocab, taken), strict=True):
+            np.testing.assert_array_equal(row, again)
+    assert Matcher(grammar, vocab).count_valid([*taken, vocab.size]) == len(taken)
+    # every state can be returned to, and a copy goes its own way
+    copy = matcher.copy()
+    for row in reversed(rows[:-1]):
+        matcher.rollback(1)
+        np.testing.assert_array_equal(row, mask_of(matcher))
+    np.testing.assert_array_equal(rows[-1], mask_of(copy))
+
+
+ALL_MODES = [Modes(*three) for three in product(("schema", "any"), ("default", "compact", "any"), ("canonical", "any"))]
+
+
+@pytest.mark.parametrize("name", HARD_SCHEMAS)
+def test_masks_equal_the_reference_on_hard_schemas(name: str) -> None:
+    """Walks through each schema in every mode, with a vocabulary of its keys, joined and cut."""
+    random = Random(name)
+    for chosen in random.sample(ALL_MODES, 4):
+        case = schema_case(HARD_SCHEMAS[name], chosen)
+        vocab, entries = rich_vocabulary(case.words)
+        follow(case, vocab, entries, [random.randrange(1 << 16) for _ in range(12)])
+
+
+@given(st.data(), cases, choices)
+def test_masks_equal_the_reference_on_json_tokens(data: st.DataObject, case: Case, picks: list[int]) -> None:
+    vocab, entries = data.draw(json_vocabularies(case.words))
+    follow(case, vocab, entries, picks)
+
+
+@given(vocabularies(), st.one_of(cases, regex_cases, choice_cases), choices)
+def test_masks_equal_the_reference_on_random_tokens(
+    made: tuple[Vocabulary, list[bytes | None]], case: Case, picks: list[int]
+) -> None:
+    follow(case, *made, picks)

@@ -1,0 +1,161 @@
+"""Tier 1 against stepping each token by hand: rows, frontiers and the merged tries below them."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grammars import Vocabulary
+from grammars.automaton.lower_json import JsonLowering
+from grammars.automaton.terminals import TerminalStore, row_of
+from grammars.jsonschema import SchemaCompiler
+from grammars.kernels.layout import BOUNDARY, LABEL
+from grammars.masktable import Tier1
+from tests.strategies.grammars import json_vocabularies, unpacked
+from tests.strategies.vocabularies import vocabularies
+
+SCHEMAS: tuple[dict[str, Any], ...] = (
+    {"type": "string"},
+    {"type": "string", "pattern": "^(a|ab|b)*$"},
+    {"type": "string", "pattern": "^é?\\d{0,2}$"},
+    {"type": "integer", "maximum": 120},
+    {"type": "number", "minimum": 0},
+    {"type": "object", "patternProperties": {"^a": {}, "^b": {"type": "null"}}, "additionalProperties": {"const": 1}},
+)
+
+
+def store_of(schema: dict[str, Any], whitespace: str, spelling: str) -> TerminalStore:
+    """A store with the terminals of a schema and of its punctuation."""
+    store = TerminalStore()
+    lowering = JsonLowering(
+        SchemaCompiler(schema), store, property_order="any", whitespace=whitespace, spelling=spelling
+    )
+    lowering.program.expand_all()
+    return store
+
+
+class Expected:
+    """What a terminal state with low..high characters to come makes of a text, step by step."""
+
+    def __init__(self, store: TerminalStore, q: int, low: int, high: int) -> None:
+        self.store, self.q, self.low, self.high = store, q, low, high
+
+    def read(self, text: bytes) -> tuple[bool, int]:
+        """(allowed, label if the terminal ends with the last byte, else -1)."""
+        q, characters, label = self.q, 0, -1
+        for byte in text:
+            q = int(row_of(self.store, q)[byte]) if q >= 0 else -1
+            if q < 0:
+                return False, -1
+            leaves = bool((row_of(self.store, q) >= 0).any())
+            info = int(self.store.info.data[q])
+            if leaves:
+                if 0 <= self.high <= characters:
+                    return False, -1
+                characters += bool(info & BOUNDARY)
+            label = (info & LABEL) - 1 if characters >= self.low else -1
+            if not leaves:
+                if label < 0:
+                    return False, -1
+                q = -1
+        return True, label
+
+
+def packed_row(tier: Tier1, entry: int) -> np.ndarray[Any, Any]:
+    """A copy of the row of an entry, by its address."""
+    address = int(tier.entry.data[8 * entry])
+    return np.array((ctypes.c_int32 * tier.words).from_address(address), np.int32)
+
+
+def merged_tries(tier: Tier1, entry: int) -> dict[int, dict[bytes, list[int]]]:
+    """Label -> path below the frontier -> tokens, read back from the merged tries."""
+    found: dict[int, dict[bytes, list[int]]] = {}
+    first, count = tier.entry.data[8 * entry + 4 : 8 * entry + 6].tolist()
+    for k in range(first, first + count):
+        label, root = tier.root1.data[2 * k : 2 * k + 2].tolist()
+        tokens: dict[bytes, list[int]] = {}
+        path, ends = b"", [int(tier.mend.data[root])]
+        for node in range(root + 1, int(tier.mend.data[root])):
+            while node >= ends[-1]:
+                ends.pop()
+                path = path[:-1]
+            path += bytes((int(tier.mbyte.data[node]),))
+            ends.append(int(tier.mend.data[node]))
+            at, size = tier.mtok.data[2 * node : 2 * node + 2].tolist()
+            if size:
+                assert path not in tokens, "a path is one node"
+                tokens[path] = sorted(tier.mlist.data[at : at + size].tolist())
+        assert label not in found, "a label has one trie"
+        found[label] = tokens
+    return found
+
+
+def check(vocab: Vocabulary, entries: list[bytes | None], store: TerminalStore, q: int, low: int, high: int) -> None:
+    """Build one entry and compare all of it."""
+    tier = Tier1(store, vocab)
+    tier.build(q, low, high)
+    assert tier.entry.n == 8, "one entry"
+    expected = Expected(store, q, low, high)
+    bits = unpacked(packed_row(tier, 0))
+    assert not bits[vocab.size :].any()
+    for token, text in enumerate(entries):
+        assert bits[token] == (text is not None and expected.read(text)[0]), (q, low, high, token, text)
+    _, first, parents, items = tier.entry.data[:4].tolist()
+    front = tier.front.data[2 * first : 2 * (first + items)].reshape(-1, 2).tolist()
+    paths = node_paths(vocab)
+    ends = {path: expected.read(path)[1] for path in paths}
+    assert sorted((paths[node], label) for node, label in front) == sorted(
+        (path, label) for path, label in ends.items() if path and label >= 0
+    )
+    inner = [vocab.trie_end[node] > node + 1 for node, _ in front]
+    assert inner == [True] * parents + [False] * (items - parents), "items with children come first"
+    below: dict[int, dict[bytes, list[int]]] = {label: {} for node, label in front[:parents]}
+    for token, text in enumerate(entries):
+        for cut in range(1, len(text or b"")):
+            assert text is not None
+            label = ends[text[:cut]]
+            if label >= 0:
+                below[label].setdefault(text[cut:], []).append(token)
+    assert merged_tries(tier, 0) == {label: {k: sorted(v) for k, v in by.items()} for label, by in below.items()}
+
+
+def node_paths(vocab: Vocabulary) -> list[bytes]:
+    """The bytes that lead to each trie node."""
+    paths = [b""]
+    for node in range(1, len(vocab.trie_byte)):
+        paths.append(paths[vocab.trie_parent[node]] + bytes((int(vocab.trie_byte[node]),)))
+    return paths
+
+
+stores = st.builds(
+    store_of,
+    st.sampled_from(SCHEMAS),
+    st.sampled_from(("default", "compact", "any")),
+    st.sampled_from(("canonical", "any")),
+)
+
+
+@given(st.one_of(vocabularies(), json_vocabularies()), stores, st.data())
+def test_entries_equal_stepping_each_token(
+    made: tuple[Vocabulary, list[bytes | None]], store: TerminalStore, data: st.DataObject
+) -> None:
+    vocab, entries = made
+    q = data.draw(st.integers(1, len(store) - 1), "q")
+    low = data.draw(st.integers(0, 3), "low")
+    high = data.draw(st.just(-1) | st.integers(low, 5), "high")
+    check(vocab, entries, store, q, low, high)
+
+
+def test_many_tokens_outgrow_the_first_buffers() -> None:
+    """More frontier items, merged nodes and missing rows than the buffers hold at first."""
+    pairs = [bytes((34, a, b)) for a in range(32, 96) for b in range(97, 123)]
+    tails = [bytes((97 + a, 34, 97 + b, 97 + c)) for a in range(20) for b in range(20) for c in range(9)]
+    entries: list[bytes | None] = [b'"', *pairs, *tails, None]
+    vocab = Vocabulary.from_bytes(entries, [len(entries) - 1])
+    store = store_of({"type": "string"}, "any", "any")
+    for q in range(1, len(store)):
+        check(vocab, entries, store, q, 0, -1)

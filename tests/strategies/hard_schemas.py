@@ -1,0 +1,121 @@
+"""Schemas that each stress one thing in the engine, by name: keys that share beginnings, counts, patterns, unions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["HARD_SCHEMAS"]
+
+NAMES = ("a", "b", "ab", "abc", "", "é", "😀", 'q"', "\\", "n\n", "/", "c", "ba")
+TREE = {"type": "object", "properties": {"v": {"type": "integer"}, "l": {"$ref": "#"}, "r": {"$ref": "#"}}}
+HARD_SCHEMAS: dict[str, dict[str, Any]] = {
+    "anything": {},
+    "tree": {**TREE, "required": ["v"], "additionalProperties": False},
+    "open object": {"type": "object"},
+    "open with declared": {
+        "type": "object",
+        "properties": {"a": {"const": 1}, "ab": {"type": "null"}, "b": {"enum": [1, "a"]}},
+    },
+    "open with forbidden": {
+        "type": "object",
+        "properties": {"a": False, "b": {}},
+        "additionalProperties": {"type": "integer"},
+    },
+    "required among extras": {
+        "type": "object",
+        "properties": {"a": {}, "b": {}, "c": {}},
+        "required": ["b"],
+        "additionalProperties": {"const": 1},
+        "minProperties": 2,
+        "maxProperties": 3,
+    },
+    "patterns only": {
+        "type": "object",
+        "properties": {"foo": {"const": 1}, "é": {"const": 2}, "b": {"const": 3}},
+        "patternProperties": {"^b": {"const": 0}},
+        "additionalProperties": False,
+    },
+    "patterns that differ": {
+        "type": "object",
+        "patternProperties": {"^a": {"const": "x"}, "^b": {"const": "y"}, "é$": {"const": "z"}},
+        "additionalProperties": {"const": None},
+    },
+    "few keys by pattern": {
+        "type": "object",
+        "patternProperties": {"^[ab]$": {"const": 1}},
+        "additionalProperties": False,
+    },
+    "keys by length": {
+        "type": "object",
+        "propertyNames": {"maxLength": 2, "minLength": 1},
+        "additionalProperties": {"const": 1},
+    },
+    "exactly two": {
+        "type": "object",
+        "properties": {name: {"const": 1} for name in NAMES},
+        "minProperties": 2,
+        "maxProperties": 2,
+    },
+    "exactly two, closed": {
+        "type": "object",
+        "properties": {name: {"const": 1} for name in NAMES},
+        "minProperties": 2,
+        "maxProperties": 2,
+        "additionalProperties": False,
+    },
+    "required at the limit": {
+        "type": "object",
+        "properties": {name: {} for name in NAMES},
+        "required": ["b", "é"],
+        "maxProperties": 2,
+    },
+    "escaped names": {
+        "type": "object",
+        "properties": {n: {"const": n} for n in ('"', "\\", "/", "\n", "\u0000", "\u007f", "😀", "é")},
+        "additionalProperties": False,
+    },
+    "two objects": {
+        "anyOf": [
+            {"type": "object", "properties": {"a": {"const": 1}, "b": {"const": 2}}, "required": ["a", "b"]},
+            {
+                "type": "object",
+                "properties": {"a": {"const": 2}, "c": {}},
+                "required": ["c"],
+                "additionalProperties": False,
+            },
+        ]
+    },
+    "tagged": {
+        "anyOf": [
+            {"type": "object", "properties": {"t": {"const": t}, t: {"type": "integer"}}, "required": ["t", t]}
+            for t in "abc"
+        ]
+    },
+    "tuple": {
+        "type": "array",
+        "prefixItems": [{"const": 1}, {"type": "string"}],
+        "items": {"type": "null"},
+        "minItems": 1,
+    },
+    "closed tuple": {"type": "array", "prefixItems": [{"type": "integer"}] * 3, "items": False, "minItems": 2},
+    "counted items": {"type": "array", "items": {"enum": [1, 12, "a"]}, "minItems": 2, "maxItems": 4},
+    "nested arrays": {"type": "array", "items": {"$ref": "#"}, "maxItems": 2},
+    "counted strings": {"type": "array", "items": {"type": "string", "minLength": 2, "maxLength": 3}},
+    "long strings": {"type": "array", "items": {"type": "string", "minLength": 3, "maxLength": 300}},
+    "classes counted": {"type": "array", "items": {"type": "string", "pattern": "^[aé😀]+$", "maxLength": 3}},
+    "patterns": {"type": "array", "items": {"type": "string", "pattern": "^(a|ab)(c|bcd)$|é"}},
+    "words": {"type": "array", "items": {"enum": list(NAMES)}},
+    "numbers": {
+        "type": "array",
+        "items": {"anyOf": [{"type": "integer", "minimum": -3, "maximum": 17}, {"const": 1.5}]},
+    },
+    "text or number": {
+        "type": "array",
+        "items": {"anyOf": [{"type": "string"}, {"enum": ["ab", 1]}, {"type": "integer"}]},
+    },
+    "keys again inside": {
+        "type": "object",
+        "properties": {"a": {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"]}},
+        "additionalProperties": {"type": "object", "additionalProperties": {"const": 1}},
+    },
+}
