@@ -101,6 +101,7 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
     fill = np.int64(0)
     total = np.int64(1)
     required = np.int64(0)
+    optional = np.int64(0)
     for i in range(n):
         value = _i4(ospec, o + O_HEAD + P_VALUE * n + i)
         if value < 0:
@@ -114,12 +115,17 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
             required += 1
         elif own < NEVER:
             fill = max(fill, own)
+            optional += 1
     if _i4(ospec, o + O_FLAGS) & OF_OPEN:
         q = _i4(ospec, o + O_Q)
+        optional = np.int64(NEVER) if extra < NEVER else optional
         fill = max(fill, min(np.int64(NEVER), 3 + extra + min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1))))
     table[o + O_EXTRACOST] = extra
     table[o + O_FILLCOST] = fill
-    total += max(np.int64(0), _i4(ospec, o + O_MIN) - required) * fill
+    due = max(np.int64(0), _i4(ospec, o + O_MIN) - required)
+    if due > optional:
+        return np.int64(NEVER)  # in this round: the costs of enough other keys are not known yet
+    total += due * fill
     return min(np.int64(NEVER), total)
 
 

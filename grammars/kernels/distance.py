@@ -11,7 +11,6 @@ import numpy as np
 from grammars.kernels.cache import inner, kernel
 from grammars.kernels.frames import _context, _i4, _i32, _i64, _refresh_array, _refresh_object
 from grammars.kernels.layout import *
-from grammars.kernels.step import _can_complete
 
 FAR = 1 << 40
 NEVER_REACHED = 1 << 29
@@ -94,19 +93,46 @@ def _partial(phase):
 
 
 @inner
+def _completes(phase, value, symbol):
+    """Whether the partial character (see `step._decode`) can become the code point `symbol`."""
+    pair = symbol >= 0x10000
+    high = 0xD800 + ((symbol - 0x10000) >> 10)
+    if phase <= 2:
+        return True
+    if phase < 6:
+        return ((high if pair else symbol) >> (4 * (6 - phase))) == value
+    if phase < 8:
+        return pair and high == value
+    if phase < 12:
+        low = (0xDC00 + (symbol & 0x3FF)) >> (4 * (12 - phase))
+        return pair and high == (value >> 16) + 0xD800 and low == value & 0xFFFF
+    least = 0x10000 if phase == 14 else 0x800 if phase == 13 else 0x80
+    return symbol >= least and (symbol >> (6 * (phase - 11))) == value
+
+
+@inner
+def _still_due(phase, symbol):
+    """Bytes that the partial character still needs to become `symbol`."""
+    return _partial(phase) + (6 if symbol >= 0x10000 and phase < 6 else 0)
+
+
+@inner
 def _declared_distance(ctx, mat, f, v, phase, value):
     """From state v of a key trie, in a character if phase > 0, through a declared key to the end of the document."""
-    st = _i32(ctx, ST)
-    if v < 0 or (phase > 0 and not _can_complete(ctx, mat, True, v, f, phase, value)):
-        return np.int64(FAR)
-    low, high = _i4(st, 6 * v + 3), _i4(st, 6 * v + 4)
+    best = np.int64(FAR)
+    if v < 0:
+        return best
+    st, edge = _i32(ctx, ST), _i32(ctx, EDGE)
     depth = _i4(st, 6 * v + 5) >> 1
     if phase == 0:
-        return _key_cost(ctx, mat, f, low, high, depth)
-    if _i4(st, 6 * v + 1) == 1:
-        return _partial(phase) + _key_cost(ctx, mat, f, low, high, depth + 1)
-    # which of several keys the partial character belongs to is open: bound by the dearest
-    return _partial(phase) + 2 + _dearest(ctx, mat, f, low, high, depth + 1)
+        return _key_cost(ctx, mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4), depth)
+    first = _i4(st, 6 * v)
+    for k in range(first, first + _i4(st, 6 * v + 1)):
+        symbol, t = _i4(edge, 2 * k), _i4(edge, 2 * k + 1)
+        if _completes(phase, value, symbol):
+            cost = _key_cost(ctx, mat, f, _i4(st, 6 * t + 3), _i4(st, 6 * t + 4), depth + 1)
+            best = min(best, cost + _still_due(phase, symbol))
+    return best
 
 
 @inner
@@ -124,7 +150,7 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
         if _i4(dist, 3 * q + 2) + 1 + after <= budget:
             return np.int64(NO_LIMIT)
         # near the limit it matters which keys are taken: patterns and keys written before are left to the walk
-        if _i4(ospec, mat[f + F_SPEC] + O_LABELS) > 1 or _i4(dist, 3 * q + 2) > 14 or mat[f + F_X] != 0:
+        if _i4(ospec, mat[f + F_SPEC] + O_LABELS) > 1 or _i4(dist, 3 * q + 2) > 14 or mat[f + F_X] != 0 or ctx[S_ANY]:
             return np.int64(UNFIT)
     else:
         k = _i4(node, 4 * n + 3)
@@ -166,7 +192,6 @@ def _distance(ctx, mat, scr, base, count):
         else:
             v = (scr[at + 3] & 0xFFFFFFFF) - 1
             phase = (scr[at + 3] >> 32) & 15
-            partial = _partial(phase)
             if _i4(node, 4 * n) == OP_KEY:
                 best = min(best, _declared_distance(ctx, mat, f, v, phase, scr[at + 3] >> 36))
                 if mat[f + F_FLAGS] & OPEN:
@@ -178,31 +203,17 @@ def _distance(ctx, mat, scr, base, count):
                         extra = mat[extra + 1]
                     best = min(best, _extra_cost(ctx, mat, f, q) + (1 if taken else 0))
             elif v >= 0:
-                stcost = _i32(ctx, STCOST)
-                cost = _i4(stcost, v)
+                stcost, edge = _i32(ctx, STCOST), _i32(ctx, EDGE)
+                cost = _i4(stcost, v) if phase == 0 else np.int64(FAR)
                 if phase > 0:
-                    # which word the partial character belongs to is open: bound by the dearest
-                    cost = np.int64(0)
                     first = _i4(st, 6 * v)
                     for k in range(first, first + _i4(st, 6 * v + 1)):
-                        cost = max(cost, _i4(stcost, _i4(_i32(ctx, EDGE), 2 * k + 1)))
-                best = min(best, cost + partial + mat[f + F_COST])
+                        if _completes(phase, scr[at + 3] >> 36, _i4(edge, 2 * k)):
+                            due = _still_due(phase, _i4(edge, 2 * k))
+                            cost = min(cost, due + _i4(stcost, _i4(edge, 2 * k + 1)))
+                best = min(best, cost + mat[f + F_COST])
         at += CFG
     return best
-
-
-@inner
-def _dearest(ctx, mat, f, low, high, at):
-    ospec, ksuf = _i32(ctx, OSPEC), _i32(ctx, KSUF)
-    o = mat[f + F_SPEC]
-    n = _i4(ospec, o + O_N)
-    worst = np.int64(0)
-    for i in range(low, high):
-        if (mat[f + F_BITS + (i >> 6)] >> (i & 63)) & 1:
-            worst = max(
-                worst, _property_cost(ctx, mat, f, i, _i4(ksuf, _i4(ospec, o + O_HEAD + P_SUFFIX * n + i) + at))
-            )
-    return worst
 
 
 @inner
