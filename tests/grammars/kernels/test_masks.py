@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,15 @@ from tests.grammars.kernels.walking import Oracle, Row, mask_of, walk
 from tests.strategies.grammars import (
     Case,
     Modes,
+    byte_vocabulary,
     cases,
+    choice_case,
     choice_cases,
     json_vocabularies,
     regex_cases,
     rich_vocabulary,
     schema_case,
+    unpacked,
 )
 from tests.strategies.hard_schemas import HARD_SCHEMAS
 from tests.strategies.vocabularies import vocabularies
@@ -94,3 +98,62 @@ def test_masks_equal_the_reference_on_random_tokens(
     made: tuple[Vocabulary, list[bytes | None]], case: Case, picks: list[int]
 ) -> None:
     follow(case, *made, picks)
+
+
+# -------------------------------------------------------------------------------------------------- bugs that once were
+
+
+def test_a_literal_with_one_way_on_does_not_fall_through_to_its_siblings() -> None:
+    """Where the only way on is missing in the vocabulary, the walk leaves the subtree: `"b` does not spell b."""
+    vocab = Vocabulary.from_bytes([None, b'"b', b"b"], [0])
+    follow(choice_case(("b", '"a')), vocab, [None, b'"b', b"b"], [0])
+    assert unpacked(mask_of(Matcher(choice_case(("b", '"a')).grammar(), vocab))).nonzero()[0].tolist() == [2]
+
+
+@pytest.mark.parametrize("name", ["😀", "\U0010ffff", "\U00010000"])
+def test_characters_beyond_the_first_plane_have_a_spelling_in_two_escapes(name: str) -> None:
+    free = Modes("any", "compact", "any")
+    high, low = divmod(ord(name) - 0x10000, 1024)
+    pair = f'"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04X}"'.encode()
+    declared = Matcher(schema_case({"properties": {name: {"const": name}}}, free).grammar(), byte_vocabulary())
+    assert declared.accept_bytes(b"{" + pair + b":" + pair + b"}") and declared.is_accepting()
+    extra = Matcher(schema_case({}, free).grammar(), byte_vocabulary())
+    assert extra.accept_bytes(b'{"' + name.encode() + b'":1,')
+    assert not extra.accept_bytes(pair), "the same key again"
+
+
+@pytest.mark.parametrize("first", [b"\xe0", b"\xf0"])
+def test_first_bytes_of_characters_that_no_word_goes_on_with_are_banned(first: bytes) -> None:
+    """E0 begins U+0800 and later, F0 U+10000 and later, whatever the bits of the byte alone would allow."""
+    matcher = Matcher(schema_case({"enum": ["b", "\u00e9"]}, Modes(spelling="any")).grammar(), byte_vocabulary())
+    assert matcher.accept_bytes(b'"')
+    assert not unpacked(mask_of(matcher))[first[0]]
+
+
+# ---------------------------------------------------------------------------------------------------- a real vocabulary
+
+
+def test_masks_of_a_real_vocabulary_agree_with_accept(llama_tokenizer: Any) -> None:
+    """128k tokens, each taken by the stepping kernel, which knows no tiers: the mask holds those that it takes."""
+    vocab = Vocabulary.from_tokenizer(llama_tokenizer)
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 5}, "n": {"type": "integer", "maximum": 1200}, "x": {}},
+        "additionalProperties": {"type": "array", "items": {"type": "string"}},
+    }
+    matcher = Matcher(schema_case(schema, Modes("any")).grammar(), vocab)
+    for text in (
+        b"",
+        b"{",
+        b'"na',
+        b'me": "',
+        "ab€".encode(),
+        b'", "n":',
+        b" 1",
+        b', "extra": [',
+        b'"\\u00',
+        b'e9"], "e',
+    ):
+        assert not text or matcher.accept_bytes(text)
+        found = unpacked(mask_of(matcher))[: vocab.size].tolist()
+        assert found == [matcher.is_allowed(token) for token in range(vocab.size)], text
