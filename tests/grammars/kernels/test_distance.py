@@ -155,6 +155,17 @@ def test_tokens_of_several_bytes_shorten_the_way() -> None:
     assert 12 <= Matcher(case.grammar(), BYTES).min_tokens() <= 14
 
 
+@pytest.mark.parametrize("text", ["n\n", '"', "\\", "/", "é", "€", "😀", "\x01", "\x7f", "\ud7ff"])
+def test_estimates_fall_by_one_a_byte(text: str) -> None:
+    """Within a name and a word, however spelled: after each byte that the least budget allows, one less is needed."""
+    schema = {"type": "object", "properties": {text: {"const": text}, text + "z": {}}, "required": [text]}
+    for chosen in (Modes("any", "compact", "any"), Modes("any", "compact", "canonical")):
+        for additional in (True, False):
+            grammar = schema_case({**schema, "additionalProperties": additional}, chosen).build(current_store())
+            for seed in range(6):
+                follow(grammar, BYTES, seed % 3, Random(seed), False)
+
+
 def test_recursion_costs_its_shortest_way_out() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#"}}, "additionalProperties": False}
     case = schema_case({"anyOf": [node, {"const": 1}]}, Modes("any", "compact"))
