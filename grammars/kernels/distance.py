@@ -113,6 +113,8 @@ def _completes(phase, value, symbol):
 @inner
 def _still_due(phase, symbol):
     """Bytes that the partial character still needs to become `symbol`."""
+    if phase == 1 and (symbol in (34, 47, 92) or (8 <= symbol <= 13 and symbol != 11)):
+        return 1
     return _partial(phase) + (6 if symbol >= 0x10000 and phase < 6 else 0)
 
 
