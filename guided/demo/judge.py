@@ -1,17 +1,28 @@
 """The judge of finished texts: Python's JSON reader and `jsonschema`, which share nothing with the engine.
 
 The dialect is the schema's own `$schema` (2020-12 without one), formats are checked, duplicate keys and the non-JSON
-numbers that Python would read are refused.
+numbers that Python would read are refused. In two points it is stricter than `jsonschema` alone: multiples are worked
+out in decimal from the text (0.3 is a multiple of 0.1), and patterns are ECMA-262 where the package `regress` is there
+(without it they are Python's, whose `\\s` and `$` differ).
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
-from jsonschema.exceptions import best_match
-from jsonschema.validators import Draft202012Validator, validator_for
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import Draft202012Validator, extend, validator_for
+
+regress: Any
+try:
+    import regress
+except ImportError:
+    regress = None
 
 __all__ = ["Judge"]
 
@@ -32,19 +43,81 @@ def _no_constant(text: str) -> None:
     raise _NotJson(f"{text} is not a JSON number")
 
 
+class _Decimal(float):
+    """A number with a fraction or an exponent, and its text."""
+
+    text: str
+
+    def __new__(cls, text: str) -> _Decimal:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+def _exact(number: float) -> Fraction:
+    return Fraction(number.text if isinstance(number, _Decimal) else repr(number))
+
+
+def _multiple_of(validator: Any, unit: float, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "number") and (_exact(instance) / _exact(unit)).denominator != 1:
+        yield ValidationError(f"{instance!r} is not a multiple of {unit}")
+
+
+@lru_cache(maxsize=10_000)
+def _expression(pattern: str) -> Any:
+    """`pattern` as ECMA-262 reads it: with the flag u, or without where it is not an expression then."""
+    try:
+        return regress.Regex(pattern, "u")
+    except Exception:
+        return regress.Regex(pattern)
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string") and _expression(pattern).find(instance) is None:
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _pattern_properties(validator: Any, patterns: dict[str, Any], instance: Any, schema: Any) -> Iterator[Any]:
+    if validator.is_type(instance, "object"):
+        for pattern, below in patterns.items():
+            for key, value in instance.items():
+                if _expression(pattern).find(key) is not None:
+                    yield from validator.descend(value, below, path=key, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, below: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    if not validator.is_type(instance, "object"):
+        return
+    declared, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for key, value in instance.items():
+        if key not in declared and all(_expression(pattern).find(key) is None for pattern in patterns):
+            if below is False:
+                yield ValidationError(f"the key {key!r} is not allowed")
+            yield from validator.descend(value, below, path=key)
+
+
+_STRICTER: dict[str, Any] = {"multipleOf": _multiple_of}
+if regress is not None:
+    _STRICTER |= {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+    }
+
+
 class Judge:
     """Says what is wrong with a text under a schema."""
 
     def __init__(self, schema: Any) -> None:
         kind = validator_for(schema, default=Draft202012Validator)
-        self._validator = kind(schema, format_checker=kind.FORMAT_CHECKER)
+        self._validator = extend(kind, _STRICTER)(schema, format_checker=kind.FORMAT_CHECKER)
 
     def complaint(self, text: str) -> str:
         """What is wrong with it; "" when it is a valid instance. The oracle's own exceptions begin with "oracle"."""
         limit = sys.get_int_max_str_digits()
         sys.set_int_max_str_digits(0)  # a random number may have thousands of digits
         try:
-            document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+            document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_Decimal)
         except (ValueError, RecursionError) as problem:
             return f"not JSON: {problem}"
         finally:

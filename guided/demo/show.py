@@ -87,9 +87,7 @@ def generate(
     watch = StopWatch(processors, on_token)
     start = time.perf_counter()
     with torch.inference_mode():
-        ids = loaded.model.generate(
-            **inputs, do_sample=False, logits_processor=LogitsProcessorList([watch]), **options
-        )
+        ids = loaded.model.generate(**inputs, do_sample=False, logits_processor=LogitsProcessorList([watch]), **options)
     return ids[0, inputs["input_ids"].shape[1] :], time.perf_counter() - start, watch
 
 
