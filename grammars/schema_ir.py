@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Alternative",
     "ArrayValue",
+    "Choice",
+    "ItemState",
     "LiteralValue",
     "NumberValue",
     "ObjectValue",
@@ -54,7 +56,11 @@ class StringValue:
 
 @dataclass(frozen=True, slots=True)
 class NumberValue:
-    """Numbers within bounds; `integer` also admits 1.0 where the spelling allows. Bounds are int, float or Decimal."""
+    """Numbers within bounds; `integer` also admits 1.0 where the spelling allows. Bounds are int, float or Decimal.
+
+    None of `not_multiple_of` divides the number; ``(1,)`` makes it no integer. `plain_integer` goes with `integer`:
+    written without fraction and exponent, as draft 4 understands integers (1.0 is none there).
+    """
 
     integer: bool = False
     minimum: Any = None
@@ -62,6 +68,8 @@ class NumberValue:
     exclusive_minimum: Any = None
     exclusive_maximum: Any = None
     multiple_of: tuple[Any, ...] = ()
+    not_multiple_of: tuple[Any, ...] = ()
+    plain_integer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +82,24 @@ class Property:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A value that an undeclared key may have; `pays`: the duties (a bit mask) that such a property meets."""
+
+    value: Ref
+    pays: int
+
+
+@dataclass(frozen=True, slots=True)
 class PatternProperty:
-    """Undeclared keys in `keys` have values in `value`. The patterns of one object are pairwise disjoint."""
+    """Undeclared keys in `keys` have values in `value`. The patterns of one object are pairwise disjoint.
+
+    `choices`, where not empty, is `value` cut into disjoint parts that differ in the duties they meet. It is there
+    only where some part meets a duty; it may leave out a part of `value` that no document has.
+    """
 
     keys: Regex
     value: Ref
+    choices: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +108,11 @@ class ObjectValue:
 
     An undeclared key takes the first `patterns` entry whose language holds it, else `additional` (None: forbidden).
     `key_language` restricts undeclared keys (propertyNames); declared names already obey it.
+
+    `duties` is a number of obligations of the form "some undeclared key has such a value" (at most 8). Undeclared
+    properties meet them, see `Choice`; `additional_choices` is to `additional` what `choices` is to a pattern's value.
+    The object may close once each of the duties is met. Duties are met by keys of infinite languages only (finite ones
+    have become declared names), so no object runs out of keys; `max_properties` leaves room for them.
     """
 
     properties: tuple[Property, ...] = ()
@@ -95,6 +121,19 @@ class ObjectValue:
     key_language: Regex | None = None
     min_properties: int = 0
     max_properties: int | None = None
+    duties: int = 0
+    additional_choices: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """A state of an item automaton: may the array close here, and (values, next state) for each kind of next item.
+
+    The values of different edges are disjoint and none is empty; from each state an accepting one can be reached.
+    """
+
+    accepting: bool
+    edges: tuple[tuple[Ref, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +142,12 @@ class ArrayValue:
 
     The front-end has cut `max_items` to what the prefix and `items` allow (a prefix item of an empty schema ends
     the array before it), so each index below max_items can be filled.
+
+    `states`, where not empty, replaces prefix, items and both bounds: an automaton over items which counts what they
+    match (`contains`). It starts in state 0 and has at most 4,000 states.
+
+    `unique`: the items differ from each other. Where only finitely many values can stand at an index (up to 4,096 of
+    them), each is an alternative of its own there, and the bounds ask for no more items than there are values.
     """
 
     prefix: tuple[Ref, ...] = ()
@@ -110,6 +155,7 @@ class ArrayValue:
     min_items: int = 0
     max_items: int | None = None
     unique: bool = False
+    states: tuple[ItemState, ...] = ()
 
 
 Alternative = LiteralValue | StringValue | NumberValue | ObjectValue | ArrayValue

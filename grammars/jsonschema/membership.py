@@ -13,6 +13,7 @@ from typing import Any
 from grammars.schema_ir import (
     Alternative,
     ArrayValue,
+    Choice,
     LiteralValue,
     NumberValue,
     ObjectValue,
@@ -78,6 +79,10 @@ def _number(numbers: NumberValue, instance: float) -> bool:
         return False
     if numbers.exclusive_maximum is not None and value >= _fraction(numbers.exclusive_maximum):
         return False
+    if numbers.plain_integer and isinstance(instance, float):
+        return False
+    if any((value / _fraction(divisor)).denominator == 1 for divisor in numbers.not_multiple_of):
+        return False
     return all((value / _fraction(divisor)).denominator == 1 for divisor in numbers.multiple_of)
 
 
@@ -86,9 +91,15 @@ def _fraction(number: Any) -> Fraction:
 
 
 def _array(source: SchemaSource, arrays: ArrayValue, instance: list[Any]) -> bool:
-    if not arrays.min_items <= len(instance) <= _or_endless(arrays.max_items):
-        return False
     if arrays.unique and any(equal(a, b) for place, a in enumerate(instance) for b in instance[:place]):
+        return False
+    if arrays.states:
+        places = {0}  # a single one at a time, if edges are disjoint as promised
+        for item in instance:
+            edges = [edge for place in places for edge in arrays.states[place].edges]
+            places = {after for ref, after in edges if _at(source, ref, item)}
+        return any(arrays.states[place].accepting for place in places)
+    if not arrays.min_items <= len(instance) <= _or_endless(arrays.max_items):
         return False
     for index, item in enumerate(instance):
         ref = arrays.prefix[index] if index < len(arrays.prefix) else arrays.items
@@ -103,20 +114,30 @@ def _object(source: SchemaSource, objects: ObjectValue, instance: dict[str, Any]
     declared = {declaration.name: declaration for declaration in objects.properties}
     if any(declaration.required and name not in instance for name, declaration in declared.items()):
         return False
+    met = 0
     for name, item in instance.items():
-        ref = declared[name].value if name in declared else _undeclared(objects, name)
-        if ref is None or not _at(source, ref, item):
+        if name in declared:
+            ref = declared[name].value
+            choices: tuple[Choice, ...] = () if ref is None else (Choice(ref, 0),)
+        else:
+            choices = _undeclared(objects, name)
+        fitting = [choice.pays for choice in choices if _at(source, choice.value, item)]
+        if not fitting:
             return False
-    return True
+        for pays in fitting:
+            met |= pays
+    return met == (1 << objects.duties) - 1
 
 
-def _undeclared(objects: ObjectValue, name: str) -> Ref | None:
+def _undeclared(objects: ObjectValue, name: str) -> tuple[Choice, ...]:
     if objects.key_language is not None and not objects.key_language.matches(name):
-        return None
+        return ()
     for pattern in objects.patterns:
         if pattern.keys.matches(name):
-            return pattern.value
-    return objects.additional
+            return pattern.choices or (Choice(pattern.value, 0),)
+    if objects.additional is None:
+        return ()
+    return objects.additional_choices or (Choice(objects.additional, 0),)
 
 
 def _or_endless(bound: int | None) -> float:
