@@ -177,9 +177,7 @@ def _uri(*, reference: bool, international: bool) -> Regex:
 
 def _uri_template() -> Regex:
     escape = "%[0-9A-Fa-f]{2}"
-    literal = (
-        rf"(?:[\x21\x23\x24\x26-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e{_UCSCHAR}{_IPRIVATE}]|{escape})"
-    )
+    literal = rf"(?:[\x21\x23\x24\x26-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e{_UCSCHAR}{_IPRIVATE}]|{escape})"
     char = f"(?:[A-Za-z0-9_]|{escape})"
     name = rf"{char}(?:\.?{char})*"
     spec = rf"{name}(?::[1-9]\d{{0,3}}|\*)?"

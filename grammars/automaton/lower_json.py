@@ -202,6 +202,8 @@ class JsonLowering:
 
     def array(self, value: ArrayValue, pointer: str) -> int:
         """An array after its opening bracket."""
+        if value.states:
+            raise UnsupportedSchema(pointer, "contains", "counts items by what they match, which is not compiled yet")
         if value.unique and (value.max_items is None or value.max_items > 1):
             raise UnsupportedSchema(pointer, "uniqueItems", "is not compiled yet", "Remove it, or set maxItems to 1.")
         prefix = [self.node_of(ref) for ref in value.prefix]

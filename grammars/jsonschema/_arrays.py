@@ -5,166 +5,138 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from grammars.errors import UnsupportedSchema
-from grammars.jsonschema._atoms import FALSE, TRUE, ArrayGroup, Atom, Sid
+from grammars.jsonschema._atoms import TRUE, ArrayGroup, Atom, Sid
+from grammars.jsonschema._items import Counter, ItemAutomaton, Plain
+from grammars.jsonschema._scalars import literals
 from grammars.schema_ir import Alternative, ArrayValue, Ref
 
 if TYPE_CHECKING:
     from grammars.jsonschema.compiler import SchemaCompiler
 
-__all__ = ["arrays", "arrays_inhabited", "expand_someitem"]
-
-SPREAD_LIMIT = 16
-"""An "at least one of the items" is spelled out per index up to this many items."""
+__all__ = ["arrays", "arrays_inhabited"]
 
 
 class _Plan:
     """The atoms of one conjunct, merged."""
 
-    __slots__ = ("high", "late", "low", "prefix", "rest", "unique")
+    __slots__ = ("compiler", "counters", "groups", "high", "late", "length", "low", "single", "unique")
 
     def __init__(self, atoms: list[Atom], compiler: SchemaCompiler) -> None:
+        self.compiler = compiler
         self.low, self.unique = 0, False
         high: int | None = None
-        groups: list[ArrayGroup] = []
-        single: dict[int, list[Sid]] = {}
+        self.groups: list[ArrayGroup] = []
+        self.single: dict[int, list[Sid]] = {}
+        self.counters: list[Counter] = []
         self.late: list[Atom] = []
-        for atom in atoms:
-            kind, value, _ = atom
+        for kind, value, where in atoms:
             if kind == "group":
-                groups.append(value)
+                self.groups.append(value)
             elif kind == "minitems":
                 self.low = max(self.low, value)
             elif kind == "maxitems":
                 high = value if high is None else min(high, value)
             elif kind == "item":
-                single.setdefault(value[0], []).append(value[1])
+                self.single.setdefault(value[0], []).append(value[1])
             elif kind == "unique":
                 self.unique = True
             elif kind == "contains" and value[0] == TRUE:
                 self.low = max(self.low, value[1])
                 if value[2] is not None:
                     high = value[2] if high is None else min(high, value[2])
+            elif kind == "contains" and value[1:] == (0, 0):
+                self.groups.append(ArrayGroup((), value[0] ^ 1, where))
+            elif kind == "contains":
+                self.counters.append(Counter(0, value[0], value[1], value[2], where))
+            elif kind == "someitem" and value[1] == TRUE:
+                self.low = max(self.low, value[0] + 1)
+            elif kind == "someitem":
+                self.counters.append(Counter(value[0], value[1], 1, None, where))
             else:
-                self.late.append(atom)
-        length = max([len(group.prefix) for group in groups] + [index + 1 for index in single], default=0)
-        if high is not None:
-            length = min(length, high)
+                self.late.append(Atom(kind, value, where))
+        self.counters = list(dict.fromkeys(self.counters))
+        length = max([len(group.prefix) for group in self.groups] + [index + 1 for index in self.single], default=0)
         self.high = high
-        self.prefix = [
-            compiler.ref_of(
-                [group.prefix[index] if index < len(group.prefix) else group.rest for group in groups]
-                + single.get(index, [])
-            )
-            for index in range(length)
-        ]
-        self.rest = compiler.ref_of([group.rest for group in groups])
+        self.length = length if high is None else min(length, high)
 
-    def inhabited(self, compiler: SchemaCompiler) -> bool:
-        """Can each index below the minimum be filled?"""
+    def sids_at(self, index: int) -> list[Sid]:
+        """What item `index` must satisfy."""
+        sids = [group.prefix[index] if index < len(group.prefix) else group.rest for group in self.groups]
+        return sids + self.single.get(index, [])
+
+    def ref_at(self, index: int) -> Ref:
+        """The reference of item `index`."""
+        return self.compiler.ref_of(self.sids_at(index))
+
+    def automaton(self) -> ItemAutomaton:
+        """The plan as an automaton over items."""
+        return ItemAutomaton(self.sids_at, self.length, self.low, self.high, self.counters, self.compiler)
+
+    def inhabited(self) -> bool:
+        """Can each index below the minimum be filled, such that what is counted comes out right?"""
         if self.high is not None and self.low > self.high:
             return False
-        if any(compiler.is_empty(ref) for ref in self.prefix[: self.low]):
+        is_empty = self.compiler.is_empty
+        if any(is_empty(self.ref_at(index)) for index in range(min(self.low, self.length))):
             return False
-        return self.low <= len(self.prefix) or not compiler.is_empty(self.rest)
+        if self.low > self.length and is_empty(self.ref_at(self.length)):
+            return False
+        return not self.counters or self.automaton().inhabited()
 
 
 def _plan(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
     """The merged atoms if some array satisfies them."""
     plan = _Plan(atoms, compiler)
-    if not plan.inhabited(compiler):
+    if not plan.inhabited():
         return None
-    for atom in plan.late:
-        _refuse(atom, plan)
+    for kind, value, where in plan.late:
+        if kind == "unsupported":
+            raise UnsupportedSchema(where, *value)
+        if plan.high is not None and plan.high < 2:
+            return None
+        raise UnsupportedSchema(where, "not", 'of "uniqueItems" asks for two equal items, which has no form')
     return plan
-
-
-def _refuse(atom: Atom, plan: _Plan) -> None:
-    kind, value, where = atom
-    if kind == "unsupported":
-        raise UnsupportedSchema(where, *value)
-    if kind == "contains" and value[1] == 0 and (value[2] is None or (plan.high is not None and plan.high <= value[2])):
-        return
-    keyword = {"nunique": "not", "someitem": "not"}.get(kind, kind)
-    raise UnsupportedSchema(where, keyword, "needs items to be counted by what they match, which is not supported yet")
 
 
 def arrays_inhabited(atoms: list[Atom], compiler: SchemaCompiler) -> bool:
     """Does some array satisfy the atoms? Looks at no more items than must be there."""
     if any(atom.kind == "in" for atom in atoms):
-        return bool(arrays(atoms, compiler))
+        return bool(literals(atoms, compiler))
     return _plan(atoms, compiler) is not None
 
 
 def arrays(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
     """One ArrayValue, or one for each value of an enum."""
-    from grammars.jsonschema._scalars import literals
-
     values = literals(atoms, compiler)
     if values is not None:
         return [_constant(value, compiler) for value in values]
     plan = _plan(atoms, compiler)
     if plan is None:
         return []
+    if plan.counters:
+        built = plan.automaton().build()
+        if not isinstance(built, Plain):
+            return [ArrayValue(states=built, unique=plan.unique)]
+        prefix, items, low, high = built
+    else:
+        prefix, items, low, high = _straight(plan)
+    return [ArrayValue(prefix, items, low, high, plan.unique and (high is None or high > 1))]
+
+
+def _straight(plan: _Plan) -> Plain:
+    """Without counters: as many items as there can be."""
     prefix: list[Ref] = []
-    high, items = plan.high, plan.rest
-    for ref in plan.prefix:
-        if compiler.is_empty(ref):
-            return [_finish(prefix, None, plan.low, len(prefix), plan, compiler)]
+    for index in range(plan.length):
+        ref = plan.ref_at(index)
+        if plan.compiler.is_empty(ref):
+            return Plain(tuple(prefix), None, plan.low, index)
         prefix.append(ref)
-    closed = (high is not None and high <= len(prefix)) or compiler.is_empty(items)
-    return [_finish(prefix, None if closed else items, plan.low, len(prefix) if closed else high, plan, compiler)]
-
-
-def _finish(
-    prefix: list[Ref], items: Ref | None, low: int, high: int | None, plan: _Plan, compiler: SchemaCompiler
-) -> ArrayValue:
-    return ArrayValue(tuple(prefix), items, low, high, plan.unique and (high is None or high > 1))
+    items = plan.ref_at(plan.length)
+    if (plan.high is not None and plan.high <= len(prefix)) or plan.compiler.is_empty(items):
+        return Plain(tuple(prefix), None, plan.low, len(prefix))
+    return Plain(tuple(prefix), items, plan.low, plan.high)
 
 
 def _constant(value: list[Any], compiler: SchemaCompiler) -> ArrayValue:
     prefix = tuple(compiler.constant(item) for item in value)
     return ArrayValue(prefix, None, len(prefix), len(prefix))
-
-
-def expand_someitem(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:
-    """The conjunct with each "some item from index i on is S" (and `contains`) spelled out per index, where bounded."""
-    if any(atom.kind == "in" for atom in atoms):
-        return [atoms]
-    for place, (kind, value, where) in enumerate(atoms):
-        if kind == "contains" and value[0] != TRUE:
-            sid, low, high = value
-            if low == 1 and high is None:
-                start = 0
-            elif low == 0 and high == 0:
-                return _replace(atoms, place, [[Atom("group", ArrayGroup((), sid ^ 1, where), where)]], compiler)
-            else:
-                continue
-        elif kind == "someitem":
-            start, sid = value
-        else:
-            continue
-        if sid == FALSE:
-            return []
-        high = min((atom.value for atom in atoms if atom.kind == "maxitems"), default=None)
-        for atom in atoms:
-            if atom.kind == "group" and atom.value.rest == FALSE:
-                high = len(atom.value.prefix) if high is None else min(high, len(atom.value.prefix))
-        others = atoms[:place] + atoms[place + 1 :]
-        groups = [atom.value for atom in others if atom.kind == "group"]
-        declared = max([len(group.prefix) for group in groups] + [start])
-        declared = max([declared] + [atom.value[0] + 1 for atom in others if atom.kind == "item"])
-        if high is not None and high - start <= SPREAD_LIMIT:
-            tail: list[list[Atom]] = []
-            declared = high
-        elif declared - start <= SPREAD_LIMIT and compiler.apart.set_empty([*(g.rest for g in groups), sid ^ 1]):
-            tail = [[Atom("minitems", declared + 1, where)]]  # any further item will do
-        else:
-            continue
-        spread = [[Atom("minitems", i + 1, where), Atom("item", (i, sid), where)] for i in range(start, declared)]
-        return _replace(atoms, place, spread + tail, compiler)
-    return [atoms]
-
-
-def _replace(atoms: list[Atom], place: int, branches: list[list[Atom]], compiler: SchemaCompiler) -> list[list[Atom]]:
-    others = atoms[:place] + atoms[place + 1 :]
-    return [full for branch in branches for full in expand_someitem(others + branch, compiler)]

@@ -267,12 +267,17 @@ def _multiple_of(r: _Reading, value: Any) -> None:
 # ------------------------------------------------------------------------------------------------- strings
 
 
+def _whole(r: _Reading, keyword: str, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        r.wrong(keyword, "an integer of 0 or more", value)
+    return value
+
+
 def _count(bit: int, kind: str, keyword: str) -> Keyword:
     def reader(r: _Reading, value: Any) -> None:
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            r.wrong(keyword, "an integer of 0 or more", value)
+        value = _whole(r, keyword, value)
         if value or kind[:3] == "max":
             r.facts.add(bit, Atom(kind, value, r.where(keyword)))
 
@@ -327,10 +332,9 @@ def _unique_items(r: _Reading, value: Any) -> None:
 def _contains(r: _Reading, value: Any) -> None:
     low, high = 1, None
     if r.scope.dialect.year >= 2019:
-        low, high = r.schema.get("minContains", 1), r.schema.get("maxContains")
-        for keyword, bound in (("minContains", low), ("maxContains", high)):
-            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float)) or bound < 0):
-                r.wrong(keyword, "an integer of 0 or more", bound)
+        low = _whole(r, "minContains", r.schema.get("minContains", 1))
+        if "maxContains" in r.schema:
+            high = _whole(r, "maxContains", r.schema["maxContains"])
     if low > 0 or high is not None:
         r.facts.add(ARRAY, Atom("contains", (r.sub(value, "contains"), low, high), r.where("contains")))
 

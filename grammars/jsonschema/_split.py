@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from grammars.jsonschema._arrays import expand_someitem
 from grammars.jsonschema._atoms import ARRAY, FALSE, OBJECT, TRUE, Atom, Item, Or, Sid
 from grammars.jsonschema._negate import negate
 from grammars.jsonschema._objects import expand_somekey, spell_out_keys
@@ -38,8 +37,6 @@ class Splitter:
         self._run(bit, list(sids)[::-1], [], set(), [], [], [], found)
         if bit == OBJECT:
             return [atoms for one in found for atoms in expand_somekey(one, self._compiler)]
-        if bit == ARRAY:
-            return [atoms for one in found for atoms in expand_someitem(one, self._compiler)]
         return found
 
     def _run(

@@ -204,9 +204,7 @@ class Terms:
             for (body, tail), same in by_loop.items():
                 if len(same) > 1:
                     self._merge_loops(flat, body, tail, same)
-        if self.empty in flat and any(
-            t.nullable and not t.ahead and not t.behind for t in flat if t is not self.empty
-        ):
+        if self.empty in flat and any(t.nullable and not t.ahead and not t.behind for t in flat if t is not self.empty):
             flat.discard(self.empty)
 
     def _merge_loops(self, flat: set[Term], body: Term, tail: Term | None, same: list[Term]) -> None:
@@ -307,8 +305,9 @@ class Terms:
         key = (NOT, item, None, None)
         found = self._table.get(key)
         if found is None:
-            found = self._new(key, not item.nullable, ahead=item.ahead, behind=item.behind, live=False,
-                              shortest=int(item.nullable))
+            found = self._new(
+                key, not item.nullable, ahead=item.ahead, behind=item.behind, live=False, shortest=int(item.nullable)
+            )
         return found
 
     def ahead(self, rest: Term, negated: bool) -> Term:

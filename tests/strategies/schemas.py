@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["circular", "instances", "schemas"]
+__all__ = ["circular", "instances", "scalars", "schemas"]
 
 NAMES = ("a", "b", "c", "ab")
 STRINGS = ("", "a", "b", "ab", "abc", "bb")
@@ -71,6 +71,8 @@ def _keywords(inner: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]
         "then": inner,
         "else": inner,
         "contains": inner,
+        "minContains": count,
+        "maxContains": count,
         "uniqueItems": st.booleans(),
         "$ref": st.just("#/$defs/d"),
     }
@@ -81,7 +83,7 @@ CORE = (
     "maxItems items prefixItems properties additionalProperties required anyOf allOf $ref minProperties maxProperties"
 ).split()
 FULL = (*CORE, *"oneOf not if then else patternProperties propertyNames dependentRequired dependentSchemas".split())
-COUNTED = (*FULL, "contains", "uniqueItems")
+COUNTED = (*FULL, "contains", "minContains", "maxContains")
 
 
 def schemas(keywords: tuple[str, ...] | list[str] = FULL) -> st.SearchStrategy[dict[str, Any]]:

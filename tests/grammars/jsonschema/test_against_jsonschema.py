@@ -38,14 +38,44 @@ def compiled(schema: Any) -> SchemaCompiler | None:
         return None
 
 
+def counted() -> st.SearchStrategy[Any]:
+    """Schemas of arrays that count, several of them at once, some denied."""
+    item = st.sampled_from([{"type": "integer"}, {"minimum": 1}, {"enum": [1, "a", None]}, {"type": "string"}, True])
+    count = st.integers(0, 3)
+    keywords = {
+        "contains": item, "minContains": count, "maxContains": count, "minItems": count, "maxItems": count,
+        "items": item, "prefixItems": st.lists(item, min_size=1, max_size=2),
+    }  # fmt: skip
+    one = st.lists(st.sampled_from(sorted(keywords)), min_size=1, max_size=4, unique=True).flatmap(
+        lambda chosen: st.fixed_dictionaries({keyword: keywords[keyword] for keyword in {*chosen, "contains"}})
+    )
+    part = one | st.builds(lambda schema: {"not": schema}, one)
+    return st.builds(lambda parts: {"type": "array", "allOf": parts}, st.lists(part, min_size=1, max_size=3))
+
+
 @QUIET
-@given(strategies.schemas(), st.lists(strategies.instances(), min_size=3, max_size=8))
+@given(strategies.schemas(strategies.COUNTED), st.lists(strategies.instances(), min_size=3, max_size=8))
 def test_agrees_on_random_instances(schema: Any, instances: list[Any]) -> None:
     try:
         source = compiled(schema)
         for instance in instances:
             got = source is not None and contains(source, instance)
             assert got == verdict(schema, instance), (schema, instance)
+    except (UnsupportedSchema, BudgetExceeded):
+        assume(False)
+
+
+@QUIET
+@given(counted(), st.lists(st.lists(strategies.scalars(), max_size=6), min_size=3, max_size=8))
+def test_counts_items_by_what_they_match(schema: Any, instances: list[Any]) -> None:
+    try:
+        source = compiled(schema)
+        for instance in instances:
+            got = source is not None and contains(source, instance)
+            assert got == verdict(schema, instance), (schema, instance)
+        if source is not None:
+            for example in examples(source, source.root, 4):
+                assert verdict(schema, example), (schema, example)
     except (UnsupportedSchema, BudgetExceeded):
         assume(False)
 
@@ -60,7 +90,7 @@ def test_core_language_is_never_refused(schema: Any, instances: list[Any]) -> No
 
 
 @QUIET
-@given(strategies.schemas())
+@given(strategies.schemas(strategies.COUNTED))
 def test_each_alternative_has_a_valid_instance(schema: Any) -> None:
     try:
         source = compiled(schema)
@@ -106,6 +136,8 @@ def example(source: SchemaCompiler, alternative: Alternative, depth: int) -> Any
         case NumberValue():
             return _number(alternative)
         case ArrayValue():
+            if alternative.states:
+                return [examples(source, ref, depth - 1)[0] for ref in _way_out(alternative)]
             if alternative.unique and alternative.min_items > 1:
                 raise TooDeep
             refs = [*alternative.prefix, *[alternative.items] * alternative.min_items][: alternative.min_items]
@@ -113,6 +145,23 @@ def example(source: SchemaCompiler, alternative: Alternative, depth: int) -> Any
             return [examples(source, ref, depth - 1)[0] for ref in refs if ref is not None]
         case ObjectValue():
             return _object(source, alternative, depth)
+
+
+def _way_out(arrays: ArrayValue) -> list[Ref]:
+    """The items of a shortest array; each state must have such a way."""
+    for start in range(len(arrays.states)):
+        ways: dict[int, list[Ref]] = {start: []}
+        queue = [start]
+        for state in queue:
+            for ref, after in arrays.states[state].edges:
+                if after not in ways:
+                    ways[after] = [*ways[state], ref]
+                    queue.append(after)
+        shortest = [way for state, way in ways.items() if arrays.states[state].accepting]
+        assert shortest, (start, arrays.states)
+        if start == 0:
+            result = shortest[0]
+    return result
 
 
 def _number(numbers: NumberValue) -> Any:
