@@ -23,6 +23,7 @@ class Languages:
         self._spend = spend
         self._known: dict[Any, Regex | None] = {}
         self._automata: dict[str, CharDfa] = {}
+        self._lists: dict[Any, list[str] | None] = {}
 
     def pattern(self, pattern: str, where: str = "") -> Regex:
         """The language of an ECMA-262 `pattern` (found anywhere in the string)."""
@@ -83,6 +84,33 @@ class Languages:
             result = result - language
         return result
 
+    def few(self, pattern: str, limit: int) -> list[str] | None:
+        """The strings that match a pattern; None where there are more than `limit`."""
+        key = ("few", pattern, limit)
+        if key not in self._lists:
+            self._lists[key] = self.listed(self.pattern(pattern), limit)
+        return self._lists[key]
+
+    def listed(self, language: Regex, limit: int) -> list[str] | None:
+        """All strings of `language`; None where there are more than `limit`."""
+        from grammars.regex import CharDfa
+
+        dfa = CharDfa(language)
+        if dfa.start < 0:
+            return []
+        found: list[str] = []
+        todo = [("", dfa.start)]
+        while todo:
+            text, state = todo.pop()
+            self._spend(1)
+            if dfa.accepting(state):
+                found.append(text)
+            for low, high, target in dfa.ranges(state):
+                if high - low + len(found) + len(todo) >= limit or len(text) > _LONGEST:
+                    return None  # each state leads to a string, so each of these is the beginning of one at least
+                todo.extend((text + chr(code), target) for code in range(low, high + 1))
+        return found
+
     def count(self, language: Regex, besides: Iterable[str], enough: int) -> int:
         """How many strings of `language` there are besides the given ones; counting stops at `enough`."""
         from grammars.regex import CharDfa
@@ -105,6 +133,10 @@ class Languages:
             seen.update(fresh)
             queue.extend(dict.fromkeys(fresh))
         return max(0, min(_paths(dfa.start, edges, dfa.accepting, limit) - len(excluded), enough))
+
+
+_LONGEST = 10_000
+"""A language with so long strings counts as an endless one."""
 
 
 def _at(where: str, error: RegexError) -> SchemaError | UnsupportedSchema:

@@ -2,16 +2,20 @@
 
 The declared names of all merged schemas are put together; the value of a name must satisfy every schema that applies
 to it. The other keys are split by the patterns into disjoint languages, each with the schemas that apply there.
+"Some key of K has a value in S" is spelled out for the declared names; what is left is a duty of undeclared keys.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from itertools import product
+from operator import or_
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grammars.errors import BudgetExceeded, UnsupportedSchema
 from grammars.jsonschema._atoms import FALSE, STRING, TRUE, Atom, ObjectGroup, Sid
 from grammars.jsonschema._scalars import literals, string_language
-from grammars.schema_ir import Alternative, ObjectValue, PatternProperty, Property, Ref
+from grammars.schema_ir import Alternative, Choice, ObjectValue, PatternProperty, Property, Ref
 
 if TYPE_CHECKING:
     from grammars.jsonschema.compiler import SchemaCompiler
@@ -28,19 +32,48 @@ _CELLS_LIMIT = 200
 """So many ways in which key patterns may overlap: two to the number of patterns, where all of them do."""
 
 
+_DUTIES_LIMIT = 8
+_LISTED = 64
+"""A key pattern of up to so many strings stands for the names themselves, where keys have duties."""
+
+
+class _Duty(NamedTuple):
+    """Some undeclared key that matches `inside` (None: any) and none of `without` has a value in `sid`."""
+
+    inside: _Mark | None
+    without: tuple[_Mark, ...]
+    sid: Sid
+    where: str
+
+
+_Mark = str | int
+"""A language of keys: a pattern, or a schema whose strings it holds not (from a denied `propertyNames`)."""
+
+
+class _Cell(NamedTuple):
+    """Undeclared keys to which the same schemas apply; `pays`: (duty, values that meet it)."""
+
+    keys: Regex | None  # None: all keys outside the other cells
+    sids: tuple[Sid, ...]
+    pays: tuple[tuple[int, Sid], ...]
+
+
 class _Plan:
     """The atoms of one conjunct, merged; key languages are computed only when asked for."""
 
-    __slots__ = ("_keys", "compiler", "declared", "groups", "high", "key_schemas", "late", "low", "required")
+    __slots__ = (
+        "_cells", "compiler", "declared", "duties", "groups", "high", "key_schemas", "late", "low", "required",
+    )  # fmt: skip
 
     def __init__(self, atoms: list[Atom], compiler: SchemaCompiler) -> None:
         self.compiler = compiler
         self.low, self.high = 0, None
         self.groups: list[ObjectGroup] = []
         self.required: dict[str, str] = {}
+        self.duties: list[_Duty] = []
         self.late: list[Atom] = []
         self.key_schemas: list[Sid] = []
-        self._keys: tuple[list[tuple[Regex, Ref]], Ref, Regex | None] | None = None
+        self._cells: tuple[list[_Cell], Regex | None] | None = None
         single: dict[str, list[Sid]] = {}
         for atom in atoms:
             kind, value, where = atom
@@ -58,8 +91,16 @@ class _Plan:
                 self.high = value if self.high is None else min(self.high, value)
             elif kind == "names":
                 self.key_schemas.append(value)
+            elif kind == "somekey":
+                spec, sid = value
+                self.duties.append(_Duty(spec.pattern, spec.without, sid, where))
+                single.update((name, []) for name in spec.names if name not in single)
+            elif kind == "badname":
+                self.duties.append(_Duty(value[0], (), TRUE, where))
+                single.update((name, []) for name in value[1] if name not in single)
             else:
                 self.late.append(atom)
+        self.duties = list({duty[:3]: duty for duty in self.duties}.values())
         self.declared = self._declare(single)
 
     def _declare(self, single: dict[str, list[Sid]]) -> dict[str, Ref]:
@@ -82,7 +123,7 @@ class _Plan:
     def _declare_named(self, names: dict[str, None], single: dict[str, list[Sid]]) -> dict[str, Ref]:
         """With `propertyNames`: names that it refuses are forbidden; if it lists names, these are all there are."""
         compiler = self.compiler
-        language = self._key_language()
+        language = key_language(self.key_schemas, compiler)
         if isinstance(language, list):
             names.update(dict.fromkeys(language))
         holds = compiler.judge.schema_holds
@@ -92,63 +133,59 @@ class _Plan:
             sids = [sid for group in self.groups for sid in compiler.lookup(group, name)] + single.get(name, [])
             declared[name] = compiler.ref_of(sids if fits else [FALSE])
         if isinstance(language, list):
-            self._keys = ([], compiler.NEVER, None)
+            self._cells = ([_Cell(None, (FALSE,), ())], None)
         return declared
 
-    def _key_language(self) -> Regex | list[str] | None:
-        """What `propertyNames` says: a language, a list of names, or None for every string."""
-        if not self.key_schemas:
-            return None
-        parts = [
-            string_language(atoms, self.compiler) for atoms in self.compiler.splitter.split(STRING, self.key_schemas)
-        ]
-        if any(part is None for part in parts):
-            return None
-        lists = [part for part in parts if isinstance(part, list)]
-        if len(lists) == len(parts):
-            return [name for part in lists for name in part]
-        union = None
-        for part in parts:
-            language = self.compiler.languages.one_of(part) if isinstance(part, list) else part
-            union = language if union is None or language is None else union | language
-        return union
+    def cells(self) -> tuple[list[_Cell], Regex | None]:
+        """(the undeclared keys in disjoint cells, the last of which is "all others"; what restricts keys)."""
+        if self._cells is None:
+            restriction = key_language(self.key_schemas, self.compiler)
+            assert not isinstance(restriction, list)
+            self._cells = (self._split_keys(), restriction)
+        return self._cells
 
-    def keys(self) -> tuple[list[tuple[Regex, Ref]], Ref, Regex | None]:
-        """(disjoint pattern languages with their values, the value of all other keys, what restricts keys)."""
-        if self._keys is None:
-            self._keys = self._split_keys()
-        return self._keys
-
-    def _split_keys(self) -> tuple[list[tuple[Regex, Ref]], Ref, Regex | None]:
+    def _split_keys(self) -> list[_Cell]:
         compiler, groups = self.compiler, self.groups
-        rest = compiler.ref_of([group.additional for group in groups])
-        restriction = self._key_language()
-        assert not isinstance(restriction, list)
-        patterns = list(dict.fromkeys(pattern for group in groups for pattern, _ in group.patterns))
-        cells: list[tuple[Regex, frozenset[str]]] = []
-        for pattern in patterns:
-            cells = self._cut(cells, pattern, compiler.languages.pattern(pattern, groups[0].where))
-            if len(cells) > _CELLS_LIMIT:
+        marks: dict[_Mark, None] = dict.fromkeys(pattern for group in groups for pattern, _ in group.patterns)
+        for duty in self.duties:
+            marks.update(dict.fromkeys(duty.without if duty.inside is None else (duty.inside, *duty.without)))
+        parts: list[tuple[Regex, frozenset[_Mark]]] = []
+        for mark in marks:
+            parts = self._cut(parts, mark, self._marked(mark))
+            if len(parts) > _CELLS_LIMIT:
                 remedy = 'Make the patterns in "patternProperties" exclude each other.'
-                raise BudgetExceeded("overlapping key patterns", _CELLS_LIMIT, len(cells), remedy)
-        result: list[tuple[Regex, Ref]] = []
-        for cell, matched in cells:
-            ref = compiler.ref_of(
-                [
-                    sid
-                    for group in groups
-                    for sid in [sid for pattern, sid in group.patterns if pattern in matched]
-                    or ([] if any(p in matched for p, _ in group.patterns) else [group.additional])
-                ]
-            )
-            if ref != rest:
-                result.append((cell, ref))
-        return result, rest, restriction
+                raise BudgetExceeded("overlapping key patterns", _CELLS_LIMIT, len(parts), remedy)
+        rest = self._cell(None, frozenset())
+        common = (compiler.ref_of(rest.sids), rest.pays)
+        cells = [self._cell(keys, matched) for keys, matched in parts]
+        return [*(cell for cell in cells if (compiler.ref_of(cell.sids), cell.pays) != common), rest]
+
+    def _marked(self, mark: _Mark) -> Regex:
+        """The keys that a mark stands for."""
+        languages = self.compiler.languages
+        if isinstance(mark, str):
+            return languages.pattern(mark, self.groups[0].where if self.groups else "")
+        good = key_language([mark], self.compiler)
+        return languages.none_of([languages.one_of(good) if isinstance(good, list) else good or languages.none_of([])])
+
+    def _cell(self, keys: Regex | None, matched: frozenset[_Mark]) -> _Cell:
+        sids = [
+            sid
+            for group in self.groups
+            for sid in [sid for pattern, sid in group.patterns if pattern in matched]
+            or ([] if any(p in matched for p, _ in group.patterns) else [group.additional])
+        ]
+        pays = [
+            (place, duty.sid)
+            for place, duty in enumerate(self.duties)
+            if (duty.inside is None or duty.inside in matched) and matched.isdisjoint(duty.without)
+        ]
+        return _Cell(keys, tuple(sids), tuple(pays))
 
     def _cut(
-        self, cells: list[tuple[Regex, frozenset[str]]], pattern: str, language: Regex
-    ) -> list[tuple[Regex, frozenset[str]]]:
-        """Disjoint (keys, the patterns they match) with one more pattern."""
+        self, cells: list[tuple[Regex, frozenset[_Mark]]], mark: _Mark, language: Regex
+    ) -> list[tuple[Regex, frozenset[_Mark]]]:
+        """Disjoint (keys, the marks they bear) with one more mark."""
         spend, result = self.compiler.spend, []
         alone = language
         for cell, matched in cells:
@@ -157,14 +194,63 @@ class _Plan:
             if inside.is_empty():
                 result.append((cell, matched))
                 continue
-            result.append((inside, matched | {pattern}))
+            result.append((inside, matched | {mark}))
             outside = cell - language
             if not outside.is_empty():
                 result.append((outside, matched))
             alone = alone - cell
         if not alone.is_empty():
-            result.append((alone, frozenset([pattern])))
+            result.append((alone, frozenset([mark])))
         return result
+
+    def keys_of(self, cell: _Cell) -> Regex:
+        """The language of a cell, within what restricts keys."""
+        cells, restriction = self.cells()
+        language = cell.keys
+        if language is None:
+            language = self.compiler.languages.none_of(other.keys for other in cells if other.keys is not None)
+        return language if restriction is None else language & restriction
+
+    def choices(self, cell: _Cell) -> tuple[Choice, ...]:
+        """The values of a cell by the duties they meet; empty ones are left out."""
+        compiler = self.compiler
+        parts: list[tuple[tuple[Sid, ...], int]] = [(cell.sids, 0)]
+        for place, sid in cell.pays:
+            following = []
+            for sids, pays in parts:
+                other = compiler.ref_of((*sids, sid ^ 1))
+                if sid == TRUE or compiler.is_empty(other):
+                    following.append((sids, pays | 1 << place))
+                else:
+                    following.append(((*sids, sid), pays | 1 << place))
+                    following.append(((*sids, sid ^ 1), pays))
+            parts = following
+        found = [Choice(compiler.ref_of(sids), pays) for sids, pays in parts]
+        return tuple(choice for choice in found if not compiler.is_empty(choice.value))
+
+    def _endless(self, cell: _Cell) -> bool:
+        """Are there keys enough in the cell for any number of properties?"""
+        if cell.keys is None and len(self.cells()[0]) == 1 and self.cells()[1] is None:
+            return True
+        return self.compiler.languages.listed(self.keys_of(cell), _MANY) is None
+
+    def _cheapest(self) -> int | None:
+        """The least number of undeclared properties that meet all duties; None: nothing does."""
+        if len(self.duties) > _DUTIES_LIMIT:
+            raise UnsupportedSchema(self.duties[0].where, "not", f"meets more than {_DUTIES_LIMIT} others of its kind")
+        endless: set[int] = set()
+        scarce: set[int] = set()
+        for cell in self.cells()[0]:
+            pays = {choice.pays for choice in self.choices(cell) if choice.pays} if cell.pays else set()
+            if pays:
+                (endless if self._endless(cell) else scarce).update(pays)
+        if all(any(few & much == few for much in endless) for few in scarce):
+            scarce = set()
+        price = _cover(endless | scarce, (1 << len(self.duties)) - 1)
+        if price is not None and scarce:
+            problem = "asks for some key of a pattern with few strings, beside other demands on keys"
+            raise UnsupportedSchema(self.duties[0].where, "not", problem, 'Declare these keys in "properties".')
+        return price
 
     def inhabited(self) -> bool:
         """Is there an object with the required properties and enough others?"""
@@ -173,6 +259,9 @@ class _Plan:
             return False
         if any(compiler.is_empty(self.declared[name]) for name in self.required):
             return False
+        if self.duties:
+            price = self._cheapest()  # whatever meets a duty may be there any number of times
+            return price is not None and (self.high is None or len(self.required) + price <= self.high)
         wanted = self.low - len(self.required)
         if wanted <= 0:
             return True
@@ -181,17 +270,41 @@ class _Plan:
                 wanted -= 1
                 if wanted <= 0:
                     return True
-        patterns, rest, restriction = self.keys()
         found = 0
-        matched = [language for language, _ in patterns]
-        for language, ref in [*patterns, (compiler.languages.none_of(matched), rest)]:
-            if not compiler.is_empty(ref):
-                if restriction is not None:
-                    language = language & restriction
-                found += compiler.languages.count(language, self.declared, wanted - found)
+        for cell in self.cells()[0]:
+            if not compiler.is_empty(compiler.ref_of(cell.sids)):
+                found += compiler.languages.count(self.keys_of(cell), self.declared, wanted - found)
                 if found >= wanted:
                     return True
         return False
+
+
+_MANY = 4_096
+
+
+def _cover(sets: set[int], wanted: int) -> int | None:
+    """The least number of `sets` (bit masks) that together hold all of `wanted`."""
+    reached, price = {0}, 0
+    while wanted not in reached:
+        following = reached | {one | other for one, other in product(reached, sets)}
+        if following == reached:
+            return None
+        reached, price = following, price + 1
+    return price
+
+
+def key_language(sids: list[Sid], compiler: SchemaCompiler) -> Regex | list[str] | None:
+    """What schemas of property names say: a language, a list of names, or None for every string."""
+    if not sids:
+        return None
+    parts = [string_language(atoms, compiler) for atoms in compiler.splitter.split(STRING, sids)]
+    if any(part is None for part in parts):
+        return None
+    lists = [part for part in parts if isinstance(part, list)]
+    if len(lists) == len(parts):
+        return [name for part in lists for name in part]
+    languages = [compiler.languages.one_of(part) if isinstance(part, list) else part for part in parts]
+    return reduce(or_, languages)
 
 
 def _plan(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
@@ -209,11 +322,7 @@ def _merge(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
     if not plan.inhabited():
         return None
     for atom in plan.late:
-        if atom.kind == "unsupported":
-            raise UnsupportedSchema(atom.where, *atom.value)
-        raise UnsupportedSchema(
-            atom.where, "not", "asks for some property outside the schema, which is not supported yet"
-        )
+        raise UnsupportedSchema(atom.where, *atom.value)
     return plan
 
 
@@ -236,14 +345,22 @@ def objects(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
     if plan.high is not None and plan.high == len(required):
         only = tuple(Property(name, plan.declared[name], True) for name in plan.declared if name in required)
         return [ObjectValue(only, (), None, None, 0, None)]
-    patterns, rest, restriction = plan.keys()
-    kept = []
-    for language, ref in patterns:
-        if is_empty(ref):
-            restriction = ~language if restriction is None else restriction - language
+    cells, restriction = plan.cells()
+    kept: list[PatternProperty] = []
+    additional: Ref | None = None
+    additional_choices: tuple[Choice, ...] = ()
+    for cell in cells:
+        ref = compiler.ref_of(cell.sids)
+        empty = is_empty(ref)
+        choices = plan.choices(cell) if cell.pays and not empty else ()
+        if not any(choice.pays for choice in choices):
+            choices = ()
+        if cell.keys is None:
+            additional, additional_choices = None if empty else ref, choices
+        elif empty:
+            restriction = ~cell.keys if restriction is None else restriction - cell.keys
         else:
-            kept.append(PatternProperty(language, ref))
-    additional = None if is_empty(rest) else rest
+            kept.append(PatternProperty(cell.keys, ref, choices))
     closed = additional is None and not kept
     properties = []
     for name, ref in plan.declared.items():
@@ -252,7 +369,18 @@ def objects(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
         if not (empty and closed):
             properties.append(Property(name, None if empty else ref, needed))
     low = plan.low if plan.low > len(required) else 0
-    return [ObjectValue(tuple(properties), tuple(kept), additional, None if closed else restriction, low, plan.high)]
+    return [
+        ObjectValue(
+            tuple(properties),
+            tuple(kept),
+            additional,
+            None if closed else restriction,
+            low,
+            plan.high,
+            len(plan.duties),
+            additional_choices,
+        )
+    ]
 
 
 def _constant(value: dict[str, Any], compiler: SchemaCompiler) -> ObjectValue:
@@ -272,7 +400,10 @@ def spell_out_keys(branch: list[Atom], atoms: list[Atom], compiler: SchemaCompil
         if kind != "somekey" and kind != "badname":
             continue
         others = branch[:place] + branch[place + 1 :]
-        names, closed, rest = _known(atoms + others)
+        names, closed, rest = _known(atoms + others, compiler)
+        if kind == "somekey" and value[0].pattern is not None:
+            few = compiler.languages.few(value[0].pattern, _LISTED)
+            names, closed = names | set(few or ()), closed or few is not None
         names = names - value[0].names if kind == "somekey" else names - value[1]
         judge = compiler.judge
         result: list[list[Atom]] = []
@@ -296,61 +427,52 @@ def spell_out_keys(branch: list[Atom], atoms: list[Atom], compiler: SchemaCompil
 
 
 def expand_somekey(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:
-    """A finished conjunct without obligations on keys, as far as these can be stated in other ways."""
+    """A finished conjunct in which obligations on keys are left for undeclared keys only."""
     kinds = {atom.kind for atom in atoms}
     if "in" in kinds or kinds.isdisjoint(("somekey", "badname")):
         return [atoms]
-    return [full for one in spell_out_keys(atoms, [], compiler) for full in _settle(one, compiler)]
+    return [_settle(one, compiler) for one in spell_out_keys(atoms, [], compiler)]
 
 
-def _settle(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:
-    """Turn "some undeclared key" into a number of properties, where any undeclared key does."""
+def _settle(atoms: list[Atom], compiler: SchemaCompiler) -> list[Atom]:
+    """ "Some undeclared key" as a number of properties, where any undeclared key does and no other is optional."""
     for place, (kind, value, where) in enumerate(atoms):
-        if kind != "somekey":
+        if kind != "somekey" or value[0].pattern is not None or value[0].without:
             continue
         spec, sid = value
         others = atoms[:place] + atoms[place + 1 :]
-        names, _, rest = _known(others)
-        absent = {atom.value for atom in others if atom.kind == "absent"}
-        if spec.pattern is not None or spec.without or not spec.names <= names or len(names - absent) > _SUBSETS:
-            continue
         if any(atom.kind == "names" or (atom.kind == "group" and atom.value.patterns) for atom in others):
             continue
-        if sid == TRUE or compiler.apart.set_empty([*rest, sid ^ 1]):
-            return [full for one in _more_than(names - absent, others, where) for full in _settle(one, compiler)]
-    return [atoms]
+        names, _, rest = _known(others, compiler)
+        absent = {atom.value for atom in others if atom.kind == "absent"}
+        required = {atom.value for atom in others if atom.kind == "required"}
+        if names | spec.names <= absent | required and (sid == TRUE or compiler.apart.set_empty([*rest, sid ^ 1])):
+            return _settle([*others, Atom("minprops", 1 + len(required), where)], compiler)
+    return atoms
 
 
-_SUBSETS = 6
-"""Up to so many declared names, "some undeclared key" is spelled out over which of them are present."""
-
-
-def _more_than(names: set[str], atoms: list[Atom], where: str) -> list[list[Atom]]:
-    """One key more than those of `names` that are present."""
-    required = {atom.value for atom in atoms if atom.kind == "required"}
-    ways: list[list[Atom]] = [[]]
-    for name in sorted(names - required):
-        ways = [[*way, Atom(kind, name, where)] for way in ways for kind in ("required", "absent")]
-    sure = len(required & names)
-    return [
-        [*atoms, *way, Atom("minprops", 1 + sure + sum(atom.kind == "required" for atom in way), where)] for way in ways
-    ]
-
-
-def _known(atoms: list[Atom]) -> tuple[set[str], bool, list[Sid]]:
+def _known(atoms: list[Atom], compiler: SchemaCompiler) -> tuple[set[str], bool, list[Sid]]:
     """Declared names; whether all other keys are forbidden; the schemas of other keys, when no pattern says more."""
     names: set[str] = set()
     rest: list[Sid] = []
-    patterns = False
+    key_schemas: list[Sid] = []
+    patterns: set[str] = set()
     for kind, value, _ in atoms:
         if kind == "group":
             names.update(value.properties)
-            patterns = patterns or bool(value.patterns)
+            patterns.update(pattern for pattern, _ in value.patterns)
             rest.append(value.additional)
         elif kind in ("required", "absent"):
             names.add(value)
         elif kind == "value":
             names.add(value[0])
+        elif kind == "names":
+            key_schemas.append(value)
+    for pattern in patterns:
+        names.update(compiler.languages.few(pattern, _LISTED) or ())
+    listed = key_language(key_schemas, compiler)
+    if isinstance(listed, list):
+        return names | set(listed), True, []
     if patterns:
         return names, False, []
     return names, FALSE in rest, rest

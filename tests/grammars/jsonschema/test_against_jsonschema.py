@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jsonschema
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from grammars.jsonschema.membership import contains
 from grammars.schema_ir import (
     Alternative,
     ArrayValue,
+    Choice,
     LiteralValue,
     NumberValue,
     ObjectValue,
@@ -68,6 +68,52 @@ def test_agrees_on_random_instances(schema: Any, instances: list[Any]) -> None:
 @QUIET
 @given(counted(), st.lists(st.lists(strategies.scalars(), max_size=6), min_size=3, max_size=8))
 def test_counts_items_by_what_they_match(schema: Any, instances: list[Any]) -> None:
+    try:
+        source = compiled(schema)
+        for instance in instances:
+            got = source is not None and contains(source, instance)
+            assert got == verdict(schema, instance), (schema, instance)
+        if source is not None:
+            for example in examples(source, source.root, 4):
+                assert verdict(schema, example), (schema, example)
+    except (UnsupportedSchema, BudgetExceeded):
+        assume(False)
+
+
+def obliged() -> st.SearchStrategy[Any]:
+    """Schemas of objects some key of which must violate something."""
+    value = st.sampled_from([{"type": "integer"}, {"minimum": 1}, {"enum": [1, "a", None]}, {"type": "string"}, False])
+    pattern = st.sampled_from(("^a", "b$", "^[ab]$", "x"))
+    keywords = {
+        "additionalProperties": value,
+        "patternProperties": st.dictionaries(pattern, value, min_size=1, max_size=2),
+        "properties": st.dictionaries(st.sampled_from("ab"), value, min_size=1, max_size=2),
+        "propertyNames": st.sampled_from([{"maxLength": 1}, {"pattern": "^a"}, {"enum": ["a", "x"]}]),
+        "maxProperties": st.integers(0, 3),
+        "minProperties": st.integers(0, 2),
+        "required": st.lists(st.sampled_from("ab"), max_size=1),
+    }
+    one = st.lists(st.sampled_from(sorted(keywords)), min_size=1, max_size=3, unique=True).flatmap(
+        lambda chosen: st.fixed_dictionaries({keyword: keywords[keyword] for keyword in chosen})
+    )
+    denied = st.builds(lambda schema: {"not": schema}, one)
+    return st.builds(
+        lambda parts, more: {"type": "object", "allOf": [*parts, *more]},
+        st.lists(denied, min_size=1, max_size=3),
+        st.lists(one, max_size=1),
+    )
+
+
+@QUIET
+@given(
+    obliged(),
+    st.lists(
+        st.dictionaries(st.sampled_from(["a", "b", "ab", "x", "y", "abx"]), strategies.scalars(), max_size=4),
+        min_size=3,
+        max_size=8,
+    ),
+)
+def test_some_key_must_violate(schema: Any, instances: list[Any]) -> None:
     try:
         source = compiled(schema)
         for instance in instances:
@@ -194,22 +240,42 @@ def _object(source: SchemaCompiler, objects: ObjectValue, depth: int) -> dict[st
         if len(chosen) < objects.min_properties and declared.value is not None:
             chosen.setdefault(declared.name, declared.value)
     names = {declared.name for declared in objects.properties}
+    met = 0
+    for _ in range(objects.duties):  # greedily: one property too many now and then
+        places = _places(source, objects, names | chosen.keys())
+        name, choice = max(places, key=lambda place: _bits(place[1].pays & ~met))
+        if choice.pays & ~met:
+            chosen[name] = choice.value
+            met |= choice.pays
+    assert met == (1 << objects.duties) - 1
     while len(chosen) < objects.min_properties:
-        name, ref = _undeclared(source, objects, names | chosen.keys())
-        chosen[name] = ref
+        name, choice = _places(source, objects, names | chosen.keys())[0]
+        chosen[name] = choice.value
     assert objects.max_properties is None or len(chosen) <= objects.max_properties
     return {name: examples(source, ref, depth - 1)[0] for name, ref in chosen.items() if ref is not None}
 
 
-def _undeclared(source: SchemaCompiler, objects: ObjectValue, taken: set[str]) -> tuple[str, Ref]:
+def _bits(mask: int) -> int:
+    return bin(mask).count("1")
+
+
+def _places(source: SchemaCompiler, objects: ObjectValue, taken: set[str]) -> list[tuple[str, Choice]]:
+    """What else may be written: a key for each choice of values."""
     matched = [pattern.keys for pattern in objects.patterns]
-    places = [(pattern.keys, pattern.value) for pattern in objects.patterns]
+    places = [
+        (pattern.keys, choice)
+        for pattern in objects.patterns
+        for choice in pattern.choices or [Choice(pattern.value, 0)]
+    ]
     if objects.additional is not None:
-        places.append((source.languages.none_of(matched), objects.additional))
-    for language, ref in places:
+        others = source.languages.none_of(matched)
+        places += [(others, choice) for choice in objects.additional_choices or [Choice(objects.additional, 0)]]
+    found = []
+    for language, choice in places:
         if objects.key_language is not None:
             language = language & objects.key_language
         language = language - source.languages.one_of(taken)
         if not language.is_empty():
-            return language.example(), ref
-    pytest.fail(f"not enough keys: {objects}")
+            found.append((language.example(), choice))
+    assert found, f"not enough keys: {objects}"
+    return found

@@ -82,7 +82,11 @@ UNSUPPORTED: list[tuple[Any, str, str]] = [
     ({"type": "array", "contains": {"type": "null"}, "minContains": 5000}, "/contains", "contains"),
     ({"type": "array", "not": {"uniqueItems": True}}, "/not/uniqueItems", "not"),
     ({"type": "number", "not": {"multipleOf": 3}}, "/not/multipleOf", "not"),
-    ({"type": "object", "not": {"additionalProperties": {"type": "string"}}}, "/not", "not"),
+    (
+        {"allOf": [{"type": "object", "not": {"additionalProperties": {"minLength": i}}} for i in range(1, 10)]},
+        "/allOf/0/not",
+        "not",
+    ),
     ({"$dynamicRef": "#x"}, "", "$dynamicRef"),
     ({"type": "string", "pattern": r"(a|b)\1"}, "/pattern", "pattern"),
 ]
