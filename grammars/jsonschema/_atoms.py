@@ -57,6 +57,7 @@ class Atom(NamedTuple):
              contains (sid, low, high | None) | someitem (from, sid)
     object   minprops n | maxprops n | group ObjectGroup | required name | absent name | value (name, sid) | names sid
              badname (sid, names besides) | somekey (KeySpec, sid)
+    both     unevaluated Unevaluated | nunevaluated Unevaluated
     any      in {key: value} | notin {key: value} | unsupported (keyword, reason)
     """
 

@@ -20,6 +20,7 @@ from grammars.jsonschema._atoms import (
     type_bit,
     value_key,
 )
+from grammars.jsonschema._unevaluated import Unevaluated, merged
 
 if TYPE_CHECKING:
     from grammars.jsonschema.compiler import SchemaCompiler
@@ -68,6 +69,8 @@ class Judge:
         if kind in ("format", "nformat"):
             language = self._compiler.languages.format(item.value)
             return (language is None or language.matches(value)) == (kind == "format")
+        if kind in ("unevaluated", "nunevaluated"):
+            return self._unevaluated(item.value, value) == (kind == "unevaluated")
         if type_bit(value) == ARRAY:
             return self._array(item, value)
         return self._object(item, value)
@@ -106,6 +109,18 @@ class Judge:
             case "somekey", (spec, sid):
                 return any(self.key_fits(spec, name) and self.schema_holds(sid, part) for name, part in value.items())
         raise self._cannot(item)
+
+    def _unevaluated(self, asked: Unevaluated, value: Any) -> bool:
+        done = merged((), (part for part in asked.parts if all(self.holds(item, value) for item in part.when)))
+        if done.everything:
+            return True
+        if asked.bit == ARRAY:
+            return all(
+                any(self.schema_holds(sid, part) for sid in (asked.sid, *done.matching))
+                for part in value[done.prefix :]
+            )
+        spec = KeySpec(None, done.names, tuple(done.patterns))
+        return all(self.schema_holds(asked.sid, part) for name, part in value.items() if self.key_fits(spec, name))
 
     def key_fits(self, spec: KeySpec, name: str) -> bool:
         """Is `name` one of the keys that `spec` describes?"""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from grammars.errors import SchemaError, shorten
+from grammars.jsonschema import _unevaluated as unevaluated
 from grammars.jsonschema._atoms import (
     ALL_TYPES,
     ARRAY,
@@ -31,7 +32,9 @@ from grammars.jsonschema._atoms import (
     type_bit,
     value_key,
 )
-from grammars.jsonschema._nodes import Node, Scope, escape
+from grammars.jsonschema._dialects import Dialect
+from grammars.jsonschema._nodes import Node, escape
+from grammars.jsonschema._unevaluated import Unevaluated, collect, settled
 
 __all__ = ["Facts", "Nodes", "read"]
 
@@ -66,27 +69,19 @@ class Facts:
         return self.common + own if self.common else own
 
 
-class Nodes(Protocol):
+class Nodes(unevaluated.Nodes, Protocol):
     """What reading needs from the compiler."""
 
     assert_formats: bool
-
-    def node(self, schema: Any, pointer: str, scope: Scope) -> Sid:
-        """The number of a sub-schema."""
-        ...
-
-    def refer(self, ref: str, scope: Scope, pointer: str) -> Sid:
-        """The number of the sub-schema that a reference names."""
-        ...
 
 
 class _Reading:
     """The node being read; handed to each keyword's function."""
 
-    __slots__ = ("facts", "nodes", "pointer", "schema", "scope")
+    __slots__ = ("facts", "node", "nodes", "pointer", "schema", "scope")
 
     def __init__(self, node: Node, nodes: Nodes) -> None:
-        self.facts = Facts()
+        self.facts, self.node = Facts(), node
         self.schema, self.pointer, self.scope, self.nodes = node.schema, node.pointer, node.scope, nodes
 
     def sub(self, schema: Any, *path: str) -> Sid:
@@ -119,7 +114,7 @@ def read(node: Node, nodes: Nodes) -> Facts:
     """The facts of one schema object."""
     reading = _Reading(node, nodes)
     schema = node.schema
-    table = _TABLES[node.scope.dialect.year]
+    table = _table(node.scope.dialect)
     if "$ref" in schema and node.scope.dialect.ref_alone:
         _ref(reading, schema["$ref"])
         reading.facts.plain = False
@@ -181,22 +176,13 @@ def _ref(r: _Reading, value: Any) -> None:
     r.facts.common.append(r.nodes.refer(value, r.scope, r.where("$ref")))
 
 
-def _recursive_ref(r: _Reading, value: Any) -> None:
-    if r.scope.root.get("$recursiveAnchor") is True:
-        _unsupported(r, "$recursiveRef", "with $recursiveAnchor is not supported yet", ALL_TYPES)
-    else:
-        _ref(r, value)
+def _dynamic_ref(keyword: str) -> Keyword:
+    def reader(r: _Reading, value: Any) -> None:
+        if not isinstance(value, str):
+            r.wrong(keyword, "a string", value)
+        r.facts.common.append(r.nodes.refer_dynamically(value, r.scope, r.where(keyword)))
 
-
-def _dynamic_ref(r: _Reading, value: Any) -> None:
-    _unsupported(r, "$dynamicRef", "is not supported yet", ALL_TYPES)
-
-
-def _unsupported(r: _Reading, keyword: str, reason: str, types: int) -> None:
-    atom = Atom("unsupported", (keyword, reason), r.pointer)
-    for bit in (NULL, BOOLEAN, NUMBER, STRING, ARRAY, OBJECT):
-        if bit & types:
-            r.facts.add(bit, atom)
+    return reader
 
 
 def _all_of(r: _Reading, value: Any) -> None:
@@ -293,7 +279,7 @@ def _pattern(r: _Reading, value: Any) -> None:
 def _format(r: _Reading, value: Any) -> None:
     if not isinstance(value, str):
         r.wrong("format", "a string", value)
-    if r.nodes.assert_formats:
+    if r.nodes.assert_formats or r.scope.dialect.asserts_formats:
         r.facts.add(STRING, Atom("format", value, r.where("format")))
 
 
@@ -331,7 +317,7 @@ def _unique_items(r: _Reading, value: Any) -> None:
 
 def _contains(r: _Reading, value: Any) -> None:
     low, high = 1, None
-    if r.scope.dialect.year >= 2019:
+    if "minContains" in _table(r.scope.dialect):
         low = _whole(r, "minContains", r.schema.get("minContains", 1))
         if "maxContains" in r.schema:
             high = _whole(r, "maxContains", r.schema["maxContains"])
@@ -339,12 +325,29 @@ def _contains(r: _Reading, value: Any) -> None:
         r.facts.add(ARRAY, Atom("contains", (r.sub(value, "contains"), low, high), r.where("contains")))
 
 
+def _beside_contains(r: _Reading, value: Any) -> None:
+    """Read with `contains`; alone it asserts nothing."""
+
+
 def _unevaluated(bit: int, keyword: str) -> Keyword:
     def reader(r: _Reading, value: Any) -> None:
-        if value is not True and value != {}:
-            _unsupported(r, keyword, "is not supported yet", bit)
+        sid = r.sub(value, keyword)
+        if sid == TRUE:
+            return
+        parts = collect(r.node, keyword, bit, r.nodes, knows)
+        value, where = Unevaluated(bit, sid, parts), r.where(keyword)
+        if len(parts) > 1 and not parts[0].everything:
+            r.facts.add(bit, Atom("unevaluated", value, where))
+            r.facts.plain = False
+        elif (group := settled(value, where, r.nodes)) is not None:
+            r.facts.add(bit, group)
 
     return reader
+
+
+def knows(dialect: Dialect, keyword: str) -> bool:
+    """Does the dialect assert `keyword`?"""
+    return keyword in _table(dialect)
 
 
 # ------------------------------------------------------------------------------------------------- objects
@@ -486,17 +489,38 @@ _DRAFT2019 = {
     "dependentSchemas": _dependent_schemas,
     "unevaluatedItems": _unevaluated(ARRAY, "unevaluatedItems"),
     "unevaluatedProperties": _unevaluated(OBJECT, "unevaluatedProperties"),
-    "$recursiveRef": _recursive_ref,
+    "minContains": _beside_contains,
+    "maxContains": _beside_contains,
+    "$recursiveRef": _dynamic_ref("$recursiveRef"),
 }
 _DRAFT2020 = {
     **{keyword: reader for keyword, reader in _DRAFT2019.items() if keyword != "$recursiveRef"},
     "items": _items_2020,
     "prefixItems": _prefix_items,
-    "$dynamicRef": _dynamic_ref,
+    "$dynamicRef": _dynamic_ref("$dynamicRef"),
 }
 _TABLES: dict[int, dict[str, Keyword]] = {
     4: _DRAFT4, 6: _DRAFT6, 7: _DRAFT7, 2019: _DRAFT2019, 2020: _DRAFT2020,
 }  # fmt: skip
+_VOCABULARIES = {
+    "validation": """type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength
+        pattern maxItems minItems uniqueItems maxContains minContains maxProperties minProperties required
+        dependentRequired""".split(),
+    "applicator": """prefixItems items contains properties patternProperties additionalProperties dependentSchemas
+        propertyNames if allOf anyOf oneOf not dependencies""".split(),
+}
+
+
+def _table(dialect: Dialect) -> dict[str, Keyword]:
+    table = _TABLES[dialect.year]
+    if dialect.vocabularies is None:
+        return table
+    missing = [_VOCABULARIES[name] for name in _VOCABULARIES.keys() - dialect.vocabularies]
+    if dialect.vocabularies.isdisjoint(("unevaluated",) if dialect.year >= 2020 else ("applicator",)):
+        missing.append(["unevaluatedItems", "unevaluatedProperties"])
+    return {keyword: reader for keyword, reader in table.items() if not any(keyword in gone for gone in missing)}
+
+
 _NOT_PLAIN = frozenset(
     """$ref $recursiveRef $dynamicRef allOf anyOf oneOf not if contains dependencies dependentRequired
     dependentSchemas""".split()

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 from grammars.jsonschema._atoms import ARRAY, FALSE, OBJECT, TRUE, Atom, Item, Or, Sid
 from grammars.jsonschema._negate import negate
 from grammars.jsonschema._objects import expand_somekey, spell_out_keys
+from grammars.jsonschema._unevaluated import denied as denied_unevaluated
+from grammars.jsonschema._unevaluated import merged, settled
 
 if TYPE_CHECKING:
     from grammars.jsonschema.compiler import SchemaCompiler
 
 __all__ = ["Splitter"]
 
+_UNEVALUATED = ("unevaluated", "nunevaluated")
 _OPPOSITE = {"required": "absent", "absent": "required"}
 
 
@@ -72,6 +75,8 @@ class Splitter:
                             continue  # would multiply with what else is to choose, for nothing
                         self._run(bit, list(branch[::-1]), atoms[:], set(seen), choices[:], denied[:], context, found)
                     return
+            if self._settle_unevaluated(bit, atoms, context, seen, choices, todo):
+                continue
             if denied:
                 found.extend(atoms + list(more) for more in self._deny(bit, context + atoms, seen, denied))
             else:
@@ -177,6 +182,54 @@ class Splitter:
             return bool(sid & 1)
         if not facts.items(bit):
             return not sid & 1
+        return None
+
+    # --------------------------------------------------------------------------------- unevaluated keywords
+
+    def _settle_unevaluated(
+        self, bit: int, atoms: list[Atom], context: list[Atom], seen: set[Sid], choices: list[Or], todo: list[Item]
+    ) -> bool:
+        """Replace one `unevaluated` atom by what it amounts to now, or by a choice; False if there is none."""
+        place = next((place for place, atom in enumerate(atoms) if atom.kind in _UNEVALUATED), None)
+        if place is None or any(atom.kind == "in" for atom in atoms):
+            return False
+        kind, value, where = atoms.pop(place)
+        known = context + atoms
+        names = _presence(known)
+        first, open_parts = value.parts[0], []
+        for part in value.parts[1:]:
+            left = [item for item in part.when if self._holds_now(item, bit, seen, names) is not True]
+            if not left:
+                first = merged((), (first, part))
+            elif any(self._holds_now(item, bit, seen, names) is False for item in left):
+                continue
+            elif not self._compiler.apart.visibly_empty(bit, known, left, 2):
+                open_parts.append(part._replace(when=tuple(left)))
+        open_parts = [part for part in open_parts if not part.within(first)]
+        self._compiler.spend(1 + len(open_parts))
+        value = value.keeps((first, *open_parts))
+        if not open_parts:
+            item = (settled if kind == "unevaluated" else denied_unevaluated)(value, where, self._compiler)
+            todo.extend(() if item is None else (item,))
+            return True
+        part = open_parts[0]
+        with_it = Atom(kind, value.keeps((merged((), (first, part)), *open_parts[1:])), where)
+        without = Atom(kind, value.keeps((first, *open_parts[1:])), where)
+        if kind == "unevaluated":  # more that is evaluated only allows more: the second branch need not deny anything
+            choices.append(Or(((*part.when, with_it), (without,)), where))
+        else:
+            ways = tuple((*way, without) for item in part.when for way in negate(item))
+            choices.append(Or(((with_it,), *ways), where))
+        return True
+
+    def _holds_now(self, item: Item, bit: int, seen: set[Sid], names: set[tuple[str, str]]) -> bool | None:
+        """Whether an item holds for each or for no instance that is left; None: it depends."""
+        if isinstance(item, int):
+            return self._known(item, bit, seen)
+        if isinstance(item, Atom) and item.kind in _OPPOSITE:
+            if (item.kind, item.value) in names:
+                return True
+            return False if (_OPPOSITE[item.kind], item.value) in names else None
         return None
 
     # ----------------------------------------------------------------------------------------- denials

@@ -33,6 +33,8 @@ class _TooLarge(Exception):
 
 def structure(schema: Any, scope: Scope, compiler: SchemaCompiler) -> Any:
     """A hashable stand-in for the assertions of `schema`; None where it is too large or changes its scope."""
+    if scope.dynamic.anchors or scope.dialect.vocabularies is not None:
+        return None
     left = [_LIMIT]
     try:
         return (scope.dialect.year, _schema(schema, scope, compiler, left))
@@ -52,6 +54,8 @@ def _schema(schema: Any, scope: Scope, compiler: SchemaCompiler, left: list[int]
     for keyword, value in schema.items():
         if keyword == "$ref" and isinstance(value, str):
             parts.append((keyword, ("sid", compiler.refer(value, scope, ""))))
+        elif keyword in ("$dynamicRef", "$recursiveRef"):
+            raise _TooLarge
         elif keyword in _MAP and isinstance(value, dict):
             items = ((name, _schema(item, scope, compiler, left)) for name, item in value.items())
             parts.append((keyword, frozenset(items)))

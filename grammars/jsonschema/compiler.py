@@ -26,6 +26,7 @@ from grammars.jsonschema._atoms import (
     Atom,
     Item,
     ObjectGroup,
+    Or,
     Sid,
 )
 from grammars.jsonschema._glance import only_ref, sharing_key, surely_inhabited
@@ -87,13 +88,14 @@ class SchemaCompiler:
         self._fuel = self._fuel_limit = fuel
         self._references = References(schema, default_dialect(default_draft), registry)
         self._nodes: list[Node | None] = [None]
-        self._by_id: dict[int, Sid] = {}
+        self._by_id: dict[tuple[int, int], Sid] = {}
         self._shared: dict[Any, Sid] = {}
         self._refers: dict[tuple[int, str], Sid] = {}
         self._aliases: set[tuple[int, str]] = set()
         self._sets: list[tuple[Sid, ...]] = [(), (FALSE,)]
         self._ref_of_one: dict[Sid, Ref] = {TRUE: self.ANY, FALSE: self.NEVER}
         self._structures: dict[int, Any] = {}
+        self._unions: dict[frozenset[Sid], Sid] = {}
         self._ref_of_set: dict[frozenset[Sid], Ref] = {}
         self._conjuncts: dict[Ref, list[tuple[int, list[Atom]]]] = {}
         self.plans: dict[int, tuple[list[Atom], Any]] = {}  # object conjuncts, merged: by identity of the list
@@ -144,14 +146,15 @@ class SchemaCompiler:
             raise SchemaError(
                 pointer, f"a schema is an object, true or false, not {type(schema).__name__}", "Correct the schema."
             )
-        known = self._by_id.get(id(schema))
+        own = (id(schema), id(scope.dynamic))
+        known = self._by_id.get(own)
         if known is not None:
             return known
         if "$ref" in schema:
             alias = self._alias(schema, pointer, scope)
             if alias is not None:
                 return alias
-        key = sharing_key(schema, scope.dialect.year)
+        key = sharing_key(schema, scope.dialect.year) if scope.dialect.vocabularies is None else None
         if key is not None:
             known = self._shared.get(key)
             if known is not None:
@@ -164,7 +167,7 @@ class SchemaCompiler:
         if key is not None:
             self._shared[key] = sid
         else:
-            self._by_id[id(schema)] = sid
+            self._by_id[own] = sid
         return sid
 
     def _alias(self, schema: dict[str, Any], pointer: str, scope: Scope) -> Sid | None:
@@ -190,6 +193,32 @@ class SchemaCompiler:
         if sid is None:
             sid = self._refers[key] = self.node(*self._references.find(ref, scope, pointer))
         return sid
+
+    def refer_dynamically(self, ref: str, scope: Scope, pointer: str) -> Sid:
+        """The number of the sub-schema that `$dynamicRef` or `$recursiveRef` names."""
+        return self.node(*self._references.find_dynamic(ref, scope, pointer))
+
+    def place(self, sid: Sid) -> Node:
+        """The schema object of `sid`."""
+        node = self._nodes[sid >> 1]
+        assert node is not None
+        return node
+
+    def any_of(self, sids: Iterable[Sid], pointer: str) -> Sid:
+        """A sub-schema that no document contains: at least one of `sids` holds."""
+        distinct = set(sids) - {FALSE}
+        if TRUE in distinct or len(distinct) < 2:
+            return TRUE if TRUE in distinct else distinct.pop() if distinct else FALSE
+        key = frozenset(distinct)
+        if key not in self._unions:
+            node = Node({}, pointer, self._references.constants)
+            node.facts = Facts()
+            node.facts.plain = False
+            node.facts.common.append(Or(tuple((sid,) for sid in sorted(distinct)), pointer))
+            self._unions[key] = 2 * len(self._nodes)
+            self._structures[len(self._nodes)] = None
+            self._nodes.append(node)
+        return self._unions[key]
 
     def facts(self, sid: Sid) -> Facts:
         """What the schema object of `sid` (its sign does not matter) says."""

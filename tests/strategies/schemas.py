@@ -74,6 +74,8 @@ def _keywords(inner: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]
         "minContains": count,
         "maxContains": count,
         "uniqueItems": st.booleans(),
+        "unevaluatedProperties": inner,
+        "unevaluatedItems": inner,
         "$ref": st.just("#/$defs/d"),
     }
 
@@ -84,6 +86,11 @@ CORE = (
 ).split()
 FULL = (*CORE, *"oneOf not if then else patternProperties propertyNames dependentRequired dependentSchemas".split())
 COUNTED = (*FULL, "contains", "minContains", "maxContains")
+
+EVALUATED = (
+    "type minItems items prefixItems properties additionalProperties required anyOf allOf oneOf not if then else "
+    "patternProperties dependentSchemas $ref unevaluatedProperties unevaluatedItems contains"
+).split()
 
 
 def schemas(keywords: tuple[str, ...] | list[str] = FULL) -> st.SearchStrategy[dict[str, Any]]:

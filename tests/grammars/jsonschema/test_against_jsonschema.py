@@ -80,6 +80,20 @@ def test_counts_items_by_what_they_match(schema: Any, instances: list[Any]) -> N
         assume(False)
 
 
+@QUIET
+@given(strategies.schemas(strategies.EVALUATED), st.lists(strategies.instances(), min_size=3, max_size=8), st.data())
+def test_unevaluated_keywords(schema: Any, instances: list[Any], data: st.DataObject) -> None:
+    keyword = data.draw(st.sampled_from(["unevaluatedProperties", "unevaluatedItems"]))
+    schema = {keyword: data.draw(st.sampled_from([False, {"type": "string"}])), **schema}
+    try:
+        source = compiled(schema)
+        for instance in instances:
+            got = source is not None and contains(source, instance)
+            assert got == verdict(schema, instance), (schema, instance)
+    except (UnsupportedSchema, BudgetExceeded):
+        assume(False)
+
+
 def obliged() -> st.SearchStrategy[Any]:
     """Schemas of objects some key of which must violate something."""
     value = st.sampled_from([{"type": "integer"}, {"minimum": 1}, {"enum": [1, "a", None]}, {"type": "string"}, False])
