@@ -66,8 +66,11 @@ def compile_json_schema(
     spelling: str = "canonical",
     format: str = "assert",
     registry: Any = None,
+    default_draft: str = "2020-12",
 ) -> Grammar:
     """A grammar for the instances of a JSON Schema (a dict, a bool, or its JSON text).
+
+    `default_draft` is the draft where `$schema` is missing: "4", "6", "7", "2019-09" or "2020-12".
 
     Errors: `SchemaError`, `UnsatisfiableSchema`, `UnsupportedSchema` (each with a JSON pointer), `BudgetExceeded`.
     """
@@ -84,12 +87,12 @@ def compile_json_schema(
         loaded = schema
     from grammars.jsonschema import SchemaCompiler
 
-    source = SchemaCompiler(loaded, format=format, registry=registry)
+    source = SchemaCompiler(loaded, format=format, registry=registry, default_draft=default_draft)
     lowering = JsonLowering(
         source, current_store(), property_order=property_order, whitespace=whitespace, spelling=spelling
     )
     recipe = {"kind": "json", "source": loaded, "property_order": property_order, "whitespace": whitespace,
-              "spelling": spelling, "format": format, "registry": registry}  # fmt: skip
+              "spelling": spelling, "format": format, "registry": registry, "default_draft": default_draft}  # fmt: skip
     return Grammar(lowering.program, recipe)
 
 

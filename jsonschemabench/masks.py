@@ -134,7 +134,8 @@ def walk_document(walk: Walk, row: Row, tokens: Sequence[int], eos_ids: Sequence
 
 def describe(error: Exception) -> str:
     """An exception on one line, with its type."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    text = " ".join(str(error).split())
+    return (text if type(error) is EngineFailure else f"{type(error).__name__}: {text}")[:300]
 
 
 def compile_timed(engine: Engine, schema: Any, clock: Clock) -> tuple[Session, int]:

@@ -15,7 +15,10 @@ from jsonschemabench.masks import Measurement
 
 __all__ = ["append", "header", "schema_record"]
 
-PACKAGES = ("guided", "llguidance", "xgrammar", "numba", "numpy", "torch", "transformers")
+PACKAGES = (
+    "guided", "llguidance", "xgrammar", "outlines-core", "lm-format-enforcer", "numba", "numpy", "torch",
+    "transformers",
+)  # fmt: skip
 
 
 def processor_name() -> str:

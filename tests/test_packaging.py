@@ -20,6 +20,8 @@ OPTIONAL = {
     "gguf": "the demo's extra",
     "llguidance": "an engine to compare with",
     "xgrammar": "an engine to compare with",
+    "outlines_core": "an engine to compare with",
+    "lmformatenforcer": "an engine to compare with",
     "pydantic": "only where the user has it: their models are read when given",
     "tokenizers": "comes with transformers and is what its tokenizers are made of",
     "triton": "comes with torch where there is a GPU",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import guided
-from jsonschemabench.engines import Row, Walk
+from jsonschemabench.engines import AS_WRITTEN, EngineFailure, Reading, Row, Unsatisfiable, Walk
 
 __all__ = ["create"]
 
@@ -36,8 +36,16 @@ class GuidedEngine:
         self.vocabulary = guided.Vocabulary.from_tokenizer(tokenizer)
         self.row: Row = np.zeros(self.vocabulary.words, dtype=np.int32)
 
-    def compile(self, schema: Any) -> GuidedSession:
-        grammar = guided.compile_json_schema(schema, **self.options)
+    def compile(self, schema: Any, reading: Reading = AS_WRITTEN) -> GuidedSession:
+        options = {"format": reading.formats, "registry": dict(reading.remotes) or None, **self.options}
+        if reading.draft:
+            options["default_draft"] = reading.draft
+        try:
+            grammar = guided.compile_json_schema(schema, **options)
+        except guided.UnsatisfiableSchema as error:
+            raise Unsatisfiable(str(error)) from error
+        except guided.GuidedError as error:
+            raise EngineFailure(f"{type(error).__name__}: {error}") from error
         return GuidedSession(guided.Matcher(grammar, self.vocabulary), self.row)
 
 

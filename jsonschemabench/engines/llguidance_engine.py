@@ -16,7 +16,7 @@ import llguidance.hf
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
-from jsonschemabench.engines import EngineFailure, Row, Walk
+from jsonschemabench.engines import AS_WRITTEN, EngineFailure, Reading, Row, Unsatisfiable, Walk
 
 __all__ = ["create"]
 
@@ -46,10 +46,12 @@ class LlguidanceEngine:
         self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, slices=slices)
         self.row: Row = np.zeros((self._tokenizer.vocab_size + 31) // 32, dtype=np.int32)
 
-    def compile(self, schema: Any) -> LlguidanceSession:
-        matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_json_schema(json.dumps(schema)), log_level=0)
+    def compile(self, schema: Any, reading: Reading = AS_WRITTEN) -> LlguidanceSession:
+        text = json.dumps(reading.stated(schema))
+        matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_json_schema(text), log_level=0)
         if matcher.is_error():
-            raise EngineFailure(matcher.get_error())
+            problem = matcher.get_error()
+            raise (Unsatisfiable if "nsatisfiable schema" in problem else EngineFailure)(problem)
         return LlguidanceSession(matcher, self.row)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xgrammar
 
-from jsonschemabench.engines import Row, Walk
+from jsonschemabench.engines import AS_WRITTEN, EngineFailure, Reading, Row, Unsatisfiable, Walk
 
 __all__ = ["create"]
 
@@ -42,10 +42,12 @@ class XgrammarEngine:
         self.row: Row = self._bitmask.numpy()[0]
         assert self.row.dtype == np.int32
 
-    def compile(self, schema: Any) -> XgrammarSession:
-        compiled = self._compiler.compile_json_schema(
-            json.dumps(schema), strict_mode=self._strict, any_order=self._any_order
-        )
+    def compile(self, schema: Any, reading: Reading = AS_WRITTEN) -> XgrammarSession:
+        text = json.dumps(reading.stated(schema))
+        try:
+            compiled = self._compiler.compile_json_schema(text, strict_mode=self._strict, any_order=self._any_order)
+        except (RuntimeError, ValueError) as error:  # its own way to refuse
+            raise (Unsatisfiable if "unsatisfiable" in str(error).lower() else EngineFailure)(str(error)) from error
         return XgrammarSession(compiled, self._bitmask)
 
 

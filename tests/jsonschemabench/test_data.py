@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jsonschemabench.cli import engine_options
+from jsonschemabench.commands.shared import engine_options
 from jsonschemabench.data import DataMissing, load, sample, splits_in
 from jsonschemabench.engines import EngineMissing, create_engine
 
@@ -52,5 +52,5 @@ def test_engine_options_are_read_or_refused() -> None:
 
 
 def test_an_unknown_engine_is_named() -> None:
-    with pytest.raises(EngineMissing, match="There are: guided, llguidance, xgrammar"):
+    with pytest.raises(EngineMissing, match="There are: guided, llguidance, xgrammar, outlines_core, lmfe"):
         create_engine("other", None, {})
