@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from grammars.errors import UnsupportedSchema
 from grammars.jsonschema._atoms import TRUE, ArrayGroup, Atom, Sid
+from grammars.jsonschema._distinct import distinct, enough
 from grammars.jsonschema._items import Counter, ItemAutomaton, Plain
 from grammars.jsonschema._scalars import literals
-from grammars.schema_ir import Alternative, ArrayValue, Ref
+from grammars.jsonschema._values import constant_array
+from grammars.schema_ir import Alternative, ArrayValue, ItemState, Ref
 
 if TYPE_CHECKING:
     from grammars.jsonschema.compiler import SchemaCompiler
@@ -23,7 +26,8 @@ class _Plan:
 
     def __init__(self, atoms: list[Atom], compiler: SchemaCompiler) -> None:
         self.compiler = compiler
-        self.low, self.unique = 0, False
+        self.low = 0
+        self.unique: str | None = None  # where the items are said to differ
         high: int | None = None
         self.groups: list[ArrayGroup] = []
         self.single: dict[int, list[Sid]] = {}
@@ -39,7 +43,7 @@ class _Plan:
             elif kind == "item":
                 self.single.setdefault(value[0], []).append(value[1])
             elif kind == "unique":
-                self.unique = True
+                self.unique = where
             elif kind == "contains" and value[0] == TRUE:
                 self.low = max(self.low, value[1])
                 if value[2] is not None:
@@ -70,7 +74,23 @@ class _Plan:
 
     def automaton(self) -> ItemAutomaton:
         """The plan as an automaton over items."""
-        return ItemAutomaton(self.sids_at, self.length, self.low, self.high, self.counters, self.compiler)
+        counters = self.counters
+        if self.unique is not None and self.length == 0:
+            counters = [*counters, *self._scarce(tuple(self.sids_at(0)), counters)]
+        return ItemAutomaton(self.sids_at, self.length, self.low, self.high, counters, self.compiler)
+
+    def _scarce(self, sids: tuple[Sid, ...], counters: Sequence[Counter]) -> Iterator[Counter]:
+        """For items that differ: no more of a class than it has values."""
+        compiler = self.compiler
+        if compiler.is_empty(compiler.ref_of(sids)):
+            return
+        if counters:
+            yield from self._scarce((*sids, counters[0].sid), counters[1:])
+            yield from self._scarce((*sids, counters[0].sid ^ 1), counters[1:])
+            return
+        values = compiler.values.of(compiler.ref_of(sids))
+        if values is not None:
+            yield Counter(0, compiler.all_of(sids, self.counters[0].where), 0, len(values), self.counters[0].where)
 
     def inhabited(self) -> bool:
         """Can each index below the minimum be filled, such that what is counted comes out right?"""
@@ -81,7 +101,12 @@ class _Plan:
             return False
         if self.low > self.length and is_empty(self.ref_at(self.length)):
             return False
-        return not self.counters or self.automaton().inhabited()
+        if self.counters:
+            return self.automaton().inhabited()
+        if self.unique is None or self.low < 2:
+            return True
+        prefix = [self.ref_at(index) for index in range(min(self.low, self.length))]
+        return enough(prefix, self.ref_at(self.length), self.low, self.unique, self.compiler)
 
 
 def _plan(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
@@ -109,18 +134,25 @@ def arrays(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
     """One ArrayValue, or one for each value of an enum."""
     values = literals(atoms, compiler)
     if values is not None:
-        return [_constant(value, compiler) for value in values]
+        return [constant_array(value, compiler) for value in values]
     plan = _plan(atoms, compiler)
     if plan is None:
         return []
-    if plan.counters:
-        built = plan.automaton().build()
-        if not isinstance(built, Plain):
-            return [ArrayValue(states=built, unique=plan.unique)]
-        prefix, items, low, high = built
-    else:
-        prefix, items, low, high = _straight(plan)
-    return [ArrayValue(prefix, items, low, high, plan.unique and (high is None or high > 1))]
+    built = plan.automaton().build() if plan.counters else _straight(plan)
+    if plan.unique is None:
+        return [ArrayValue(*built) if isinstance(built, Plain) else ArrayValue(states=built)]
+    if isinstance(built, Plain):
+        return list(distinct(built, plan.unique, compiler))
+    return [ArrayValue(states=tuple(_spelled(built, plan, plan.unique)), unique=True)]
+
+
+def _spelled(states: tuple[ItemState, ...], plan: _Plan, where: str) -> Iterator[ItemState]:
+    """The automaton of items that differ; classes of few values have been counted where there is no prefix."""
+    values = plan.compiler.values
+    for state in states:
+        if plan.length and any(values.of(ref) is not None for ref, _ in state.edges):
+            raise UnsupportedSchema(where, "uniqueItems", 'has no form beside "contains" and items of few values')
+        yield ItemState(state.accepting, tuple((values.spelled(ref), after) for ref, after in state.edges))
 
 
 def _straight(plan: _Plan) -> Plain:
@@ -135,8 +167,3 @@ def _straight(plan: _Plan) -> Plain:
     if (plan.high is not None and plan.high <= len(prefix)) or plan.compiler.is_empty(items):
         return Plain(tuple(prefix), None, plan.low, len(prefix))
     return Plain(tuple(prefix), items, plan.low, plan.high)
-
-
-def _constant(value: list[Any], compiler: SchemaCompiler) -> ArrayValue:
-    prefix = tuple(compiler.constant(item) for item in value)
-    return ArrayValue(prefix, None, len(prefix), len(prefix))

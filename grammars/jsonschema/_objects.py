@@ -10,11 +10,12 @@ from __future__ import annotations
 from functools import reduce
 from itertools import product
 from operator import or_
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from grammars.errors import BudgetExceeded, UnsupportedSchema
 from grammars.jsonschema._atoms import FALSE, STRING, TRUE, Atom, ObjectGroup, Sid
 from grammars.jsonschema._scalars import literals, string_language
+from grammars.jsonschema._values import constant_object
 from grammars.schema_ir import Alternative, Choice, ObjectValue, PatternProperty, Property, Ref
 
 if TYPE_CHECKING:
@@ -337,7 +338,7 @@ def objects(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
     """One ObjectValue, or one for each value of an enum."""
     values = literals(atoms, compiler)
     if values is not None:
-        return [_constant(value, compiler) for value in values]
+        return [constant_object(value, compiler) for value in values]
     plan = _plan(atoms, compiler)
     if plan is None:
         return []
@@ -381,10 +382,6 @@ def objects(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
             additional_choices,
         )
     ]
-
-
-def _constant(value: dict[str, Any], compiler: SchemaCompiler) -> ObjectValue:
-    return ObjectValue(tuple(Property(name, compiler.constant(item), True) for name, item in value.items()))
 
 
 # ------------------------------------------------------------------------------- "some key ..." obligations

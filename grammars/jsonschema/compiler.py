@@ -38,6 +38,7 @@ from grammars.jsonschema._reader import Facts, read
 from grammars.jsonschema._scalars import booleans, nulls, numbers, strings
 from grammars.jsonschema._split import Splitter
 from grammars.jsonschema._structure import structure
+from grammars.jsonschema._values import Values
 from grammars.schema_ir import (
     Alternative,
     ArrayValue,
@@ -85,6 +86,7 @@ class SchemaCompiler:
         self.apart = Apart(self)
         self.languages = Languages(self.spend)
         self.splitter = Splitter(self)
+        self.values = Values(self)
         self._fuel = self._fuel_limit = fuel
         self._references = References(schema, default_dialect(default_draft), registry)
         self._nodes: list[Node | None] = [None]
@@ -204,6 +206,16 @@ class SchemaCompiler:
         assert node is not None
         return node
 
+    def all_of(self, items: Iterable[Item], pointer: str) -> Sid:
+        """A sub-schema that no document contains: all of `items` hold."""
+        node = Node({}, pointer, self._references.constants)
+        node.facts = Facts()
+        node.facts.plain = False
+        node.facts.common.extend(items)
+        self._structures[len(self._nodes)] = None
+        self._nodes.append(node)
+        return 2 * len(self._nodes) - 2
+
     def any_of(self, sids: Iterable[Sid], pointer: str) -> Sid:
         """A sub-schema that no document contains: at least one of `sids` holds."""
         distinct = set(sids) - {FALSE}
@@ -211,13 +223,7 @@ class SchemaCompiler:
             return TRUE if TRUE in distinct else distinct.pop() if distinct else FALSE
         key = frozenset(distinct)
         if key not in self._unions:
-            node = Node({}, pointer, self._references.constants)
-            node.facts = Facts()
-            node.facts.plain = False
-            node.facts.common.append(Or(tuple((sid,) for sid in sorted(distinct)), pointer))
-            self._unions[key] = 2 * len(self._nodes)
-            self._structures[len(self._nodes)] = None
-            self._nodes.append(node)
+            self._unions[key] = self.all_of([Or(tuple((sid,) for sid in sorted(distinct)), pointer)], pointer)
         return self._unions[key]
 
     def facts(self, sid: Sid) -> Facts:
@@ -275,6 +281,27 @@ class SchemaCompiler:
     def constant(self, value: Any) -> Ref:
         """The reference of exactly this value."""
         return self.ref_of_one(self.node({"const": value}, "", self._references.constants))
+
+    def named(self, values: list[Any]) -> Sid:
+        """Exactly these values."""
+        return self.node({"enum": values}, "", self._references.constants)
+
+    def made(self, alternatives: list[Alternative], like: Ref) -> Ref:
+        """A reference with these alternatives, standing where `like` does."""
+        ref = Ref(len(self._sets))
+        self._sets.append(())
+        self._empty[ref] = False
+        self._resolved[ref] = Union(tuple(alternatives), self.pointer(like))
+        return ref
+
+    def build(self, bit: int, atoms: list[Atom]) -> list[Alternative]:
+        """The alternatives of one conjunct; references in it are decided on demand."""
+        return _BUILD[bit](atoms, self)  # type: ignore[no-any-return]
+
+    @property
+    def searching(self) -> bool:
+        """Is some emptiness being decided, so that others may rest on an assumption about it?"""
+        return bool(self._active)
 
     def spelled_out(self, value: Any) -> Sid:
         """Exactly this array or object, in terms of its items or properties."""
