@@ -286,9 +286,11 @@ class Binding:
         self._stcost = self._ncost = np.zeros(1, np.int32)
         self.version = 0
         self._tmp = np.zeros(vocab.words, np.int32)
+        self._tests = np.zeros(vocab.words, np.int32)
         self._room = np.array((0, 0, self.memo.keys.size // 2), np.int64)
         _put(self.ctx, at.ROOM, self._room)
         _put(self.ctx, at.TMP, self._tmp)
+        _put(self.ctx, at.TESTS, self._tests)
         self.refresh()
 
     def refresh(self) -> None:
@@ -305,8 +307,11 @@ class Binding:
             (at.BOUNDS, program.bounds),
             (at.ROOTS, program.roots),
             (at.KSUF, program.ksuf),
+            (at.WORDS, program.words),
+            (at.WHASH, program.whash),
         ):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
+        ctx[at.S_UNIQUE] = program.unique
         _put(ctx, at.MKEY, self.memo.keys)
         _put(ctx, at.MVAL, self.memo.values)
         _put(ctx, at.STCOST, self._stcost)
@@ -314,6 +319,7 @@ class Binding:
         self.kept = (
             *self.tier1.keep(), program.node.data, program.alts.data, program.st.data, program.edge.data,
             program.ospec.data, program.aspec.data, program.bounds.data, program.roots.data, program.ksuf.data,
+            program.words.data, program.whash.data, self._tests,
             self.memo.keys, self.memo.values, self._stcost, self._ncost, self._tmp,
             self._room, self.rows, self.tier1.rows,
         )  # fmt: skip

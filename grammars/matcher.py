@@ -26,8 +26,10 @@ __all__ = ["Explanation", "Matcher", "fill_masks"]
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+UInt8 = npt.NDArray[np.uint8]
 
 _ARENA = 2048
+_TEXT = 1024
 _FINISHED = 1
 
 
@@ -68,6 +70,7 @@ class Matcher:
         "_kept",
         "_scratch",
         "_states",
+        "_text",
         "_version",
         "grammar",
     )
@@ -78,6 +81,7 @@ class Matcher:
         self._arena: Int64 = np.empty(_ARENA, np.int64)
         size = at.LEVELS + 5 * (vocab.max_token_bytes + 2)
         self._scratch: Int64 = np.empty(size + 2 * at.CFG * (160 + 4 * vocab.max_token_bytes), np.int64)
+        self._text: UInt8 = np.empty(_TEXT + 4 * vocab.max_token_bytes, np.uint8)
         self._states: list[int] = []
         self._ended = 0
         self._costed = self._binding.costed
@@ -97,6 +101,7 @@ class Matcher:
         ctx = self._ctx
         ctx[at.MAT], ctx[at.MAT + 64] = address(self._arena), self._arena.size
         ctx[at.SCR], ctx[at.SCR + 64] = address(self._scratch), self._scratch.size
+        ctx[at.TXT], ctx[at.TXT + 64] = address(self._text), self._text.size
 
     def _drive(self, run: Callable[..., Any], *arguments: Any) -> int:
         """Call a kernel until it has what it needs; the non-negative result, or DEAD."""
@@ -112,6 +117,11 @@ class Matcher:
             grown = np.empty(2 * top, np.int64)
             grown[:top] = self._arena
             self._arena = grown
+            self._point()
+        elif status == at.GROW_TXT:
+            text = np.empty(2 * self._text.size, np.uint8)
+            text[: self._text.size] = self._text
+            self._text = text
             self._point()
         elif status == at.GROW_SCR and self._scratch.size < 1 << 22:
             self._scratch = np.empty(2 * self._scratch.size, np.int64)
@@ -248,6 +258,7 @@ class Matcher:
         other._arena = np.empty(max(_ARENA, used + _ARENA // 2), np.int64)
         other._arena[:used] = self._arena[:used]
         other._scratch = np.empty(self._scratch.size, np.int64)
+        other._text = self._text.copy()
         other._states = self._states.copy()
         other._ended = self._ended
         other._costed = self._costed

@@ -15,10 +15,28 @@ from grammars.automaton.program import Program, Word
 from grammars.automaton.punctuation import punctuation
 from grammars.automaton.terminals import TerminalStore
 from grammars.errors import UnsupportedSchema
-from grammars.kernels.layout import K_ARR, K_OBJ, OF_ANY, OF_OPEN, OP_ARR, OP_DTRIE, OP_ITEM, OP_LAZY, OP_OBJ, OP_TERM
+from grammars.kernels.layout import (
+    AF_STATES,
+    AS_HEAD,
+    K_ARR,
+    K_OBJ,
+    OF_ANY,
+    OF_OPEN,
+    OP_ARR,
+    OP_DTRIE,
+    OP_FRESH,
+    OP_ITEM,
+    OP_LAZY,
+    OP_OBJ,
+    OP_PAY,
+    OP_TERM,
+)
+from grammars.kernels.values import hash_value
 from grammars.regex import ByteDfa, CharDfa, Regex
 from grammars.schema_ir import (
+    Alternative,
     ArrayValue,
+    Choice,
     LiteralValue,
     NumberValue,
     ObjectValue,
@@ -34,6 +52,8 @@ __all__ = ["JsonLowering"]
 
 _EAGER = 256
 _MOST_WORDS = 300
+_NEVER_PAID = 1 << 20
+NEVER = 1 << 29  # cost of an item automaton's state that is not worked out yet
 
 
 def canonical(text: str) -> bytes | None:
@@ -57,9 +77,8 @@ class JsonLowering:
         self.program = program = Program(store, free_spelling=self.free)
         program.expand = self.expand
         self.store = store
-        self._nodes: dict[Ref, int] = {}
-        self._refs: dict[int, Ref] = {}
-        self._pending: list[Ref] = []
+        self._nodes: dict[tuple[Ref, bool], int] = {}
+        self._pending: list[tuple[Ref, bool]] = []
         self._numbers: dict[Any, int] = {}
         marks = punctuation(store, whitespace)
         self.marks = marks
@@ -74,75 +93,101 @@ class JsonLowering:
         if marks.blanks is not None:
             root = program.terminal(marks.blanks, program.block((root,)))
         program.roots.extend((*roots, end, root))
-        for ref in self._pending:  # grows while it is walked
+        for ref, unique in self._pending:  # grows while it is walked
             if len(self._nodes) > _EAGER:
                 break
-            self._lower(ref)
+            self._lower(ref, unique)
         self._pending.clear()
 
     # ------------------------------------------------------------------------------------------ references
 
-    def node_of(self, ref: Ref) -> int:
-        """The node of a reference: lazy until lowered."""
-        node = self._nodes.get(ref)
+    def node_of(self, ref: Ref, unique: bool = False) -> int:
+        """The node of a reference: lazy until lowered. `unique`: an item that must differ from its siblings."""
+        node = self._nodes.get((ref, unique))
         if node is None:
-            node = self._nodes[ref] = self.program.fresh(OP_LAZY, int(ref))
-            self._refs[node] = ref
-            self._pending.append(ref)
+            node = self._nodes[ref, unique] = self.program.fresh(OP_LAZY, int(ref), int(unique))
+            self._pending.append((ref, unique))
         return node
 
     def expand(self, node: int) -> None:
         """Lower the part behind a lazy node (the kernels' NEED_NODE)."""
         with self.program.lock:
-            self._lower(Ref(int(self.program.node.data[4 * node + 1])))
+            ref, unique = self.program.node.data[4 * node + 1 : 4 * node + 3].tolist()
+            self._lower(Ref(ref), bool(unique))
             self._pending.clear()
 
-    def _lower(self, ref: Ref) -> None:
-        node = self._nodes[ref]
+    def _lower(self, ref: Ref, unique: bool) -> None:
+        node = self._nodes[ref, unique]
         if self.program.node.data[4 * node] != OP_LAZY:
             return
         union = self.source.resolve(ref)
-        self.program.become(node, self.union(union))
+        self.program.become(node, self.union(union, unique))
 
     # ---------------------------------------------------------------------------------------------- values
 
-    def union(self, union: Union) -> int:
-        """A node that reads a value of one of the alternatives and returns."""
+    def union(self, union: Union, unique: bool = False) -> int:
+        """A node that reads a value of one of the alternatives and returns.
+
+        `unique`: of an array whose items differ. There an alternative of one value knows the value's hash, so that
+        it is not begun again once the array has it.
+        """
         done = self.program.done
         words: dict[bytes, list[int]] = {}
+        hashes: dict[bytes, list[int]] = {}  # of the values behind a word; missing where there are too many
         others: list[int] = []
         free_strings: list[str] = []
+
+        def add(word: bytes, node: int, value: Any = _MANY) -> None:
+            words.setdefault(word, []).append(node)
+            if value is _MANY:
+                hashes[word] = []
+            elif len(words[word]) == 1 or hashes[word]:
+                hashes.setdefault(word, []).append(hash_value(value))
+
         for value in union.alternatives:
             if isinstance(value, StringValue):
-                words.setdefault(b'"', []).append(self.string(value))
+                add(b'"', self.string(value))
             elif isinstance(value, NumberValue):
                 others.extend(self.number(value))
             elif isinstance(value, LiteralValue):
                 if isinstance(value.value, str) and self.free:
                     free_strings.append(value.value)
                 elif isinstance(value.value, (int, float)) and not isinstance(value.value, bool) and self.free:
-                    others.extend(self.number(NumberValue(minimum=value.value, maximum=value.value)))
+                    nodes = self.number(NumberValue(minimum=value.value, maximum=value.value))
+                    others.extend(self._fresh(node, value.value) if unique else node for node in nodes)
                 else:
                     for text in _literal(value.value, union.pointer):
-                        words.setdefault(text, []).append(done)
-            elif isinstance(value, ObjectValue):
-                words.setdefault(b"{", []).append(self.object(value, union.pointer))
+                        add(text, done, value.value if unique else _MANY)
             else:
-                words.setdefault(b"[", []).append(self.array(value, union.pointer))
+                only = constant_of(value, self.source) if unique else _MANY
+                if isinstance(value, ObjectValue):
+                    node, word = self.object(value, union.pointer), b"{"
+                else:
+                    node, word = self.array(value, union.pointer), b"["
+                add(word, node if only is _MANY else self._fresh(node, only), only)
         if free_strings:
-            words.setdefault(b'"', []).append(self.free_words(free_strings))
+            add(b'"', self.free_words(free_strings, unique))
+            if unique and len(words[b'"']) == 1:
+                hashes[b'"'] = [hash_value(text) for text in dict.fromkeys(free_strings)]
         if words:
             listed: list[Word] = [
                 (tuple(text), self.program.choice(nodes), tuple(range(len(text) + 1))) for text, nodes in words.items()
             ]
             listed.sort()
-            others.insert(0, self.program.trie_node(listed))
+            number = self.program.hashed([hashes[bytes(word[0])] for word in listed]) if unique else 0
+            others.insert(0, self.program.trie_node(listed, number))
         return self.program.choice(others)
 
-    def free_words(self, strings: list[str]) -> int:
+    def _fresh(self, node: int, value: Any) -> int:
+        """`node`, which reads just `value`, where the array has no such item yet."""
+        return self.program.add(OP_FRESH, self.program.whash.extend((hash_value(value),)), node)
+
+    def free_words(self, strings: list[str], unique: bool = False) -> int:
         """One of some strings, in any spelling, up to and with the closing quote."""
-        words = [(tuple(map(ord, s)), self.program.done, tuple(range(len(s) + 1))) for s in sorted(set(strings))]
-        root = self.program.trie(words)
+        distinct = sorted(set(strings))
+        words = [(tuple(map(ord, s)), self.program.done, tuple(range(len(s) + 1))) for s in distinct]
+        number = self.program.hashed([(hash_value(text),) for text in distinct]) if unique else 0
+        root = self.program.trie(words, number)
         self.program.literal_tries.append((root, self.program.st.n // 6, 2))
         return self.program.add(OP_DTRIE, root, self.any_string)
 
@@ -202,15 +247,31 @@ class JsonLowering:
 
     def array(self, value: ArrayValue, pointer: str) -> int:
         """An array after its opening bracket."""
+        unique = value.unique and (bool(value.states) or value.max_items is None or value.max_items > 1)
+        if unique:
+            self.program.unique = True
         if value.states:
-            raise UnsupportedSchema(pointer, "contains", "counts items by what they match, which is not compiled yet")
-        if value.unique and (value.max_items is None or value.max_items > 1):
-            raise UnsupportedSchema(pointer, "uniqueItems", "is not compiled yet", "Remove it, or set maxItems to 1.")
-        prefix = [self.node_of(ref) for ref in value.prefix]
-        items = -1 if value.items is None else self.node_of(value.items)
+            return self._item_automaton(value, pointer, unique)
+        prefix = [self.node_of(ref, unique) for ref in value.prefix]
+        items = -1 if value.items is None else self.node_of(value.items, unique)
         high = -1 if value.max_items is None else min(value.max_items, 1 << 30)
         low = min(value.min_items, 1 << 30)
-        array = self.program.aspec.extend((len(prefix), items, low, high, 0, *prefix, *([0] * len(prefix))))
+        array = self.program.aspec.extend((len(prefix), items, low, high, 0, unique, 0, *prefix, *([0] * len(prefix))))
+        self.program.pointers[K_ARR, array] = pointer
+        return self.program.add(OP_ARR, array)
+
+    def _item_automaton(self, value: ArrayValue, pointer: str, unique: bool) -> int:
+        """An array whose items an automaton counts: its states, then its table."""
+        aspec = self.program.aspec
+        offsets = []
+        offset = aspec.n
+        for state in value.states:
+            offsets.append(offset)
+            offset += AS_HEAD + 2 * len(state.edges)
+        for state in value.states:
+            edges = [word for ref, target in state.edges for word in (self.node_of(ref, unique), offsets[target])]
+            aspec.extend((int(state.accepting), len(state.edges), NEVER, NEVER, *edges))
+        array = aspec.extend((0, -1, len(value.states), -1, 0, AF_STATES | unique, offsets[0]))
         self.program.pointers[K_ARR, array] = pointer
         return self.program.add(OP_ARR, array)
 
@@ -257,6 +318,7 @@ class JsonLowering:
         trie = program.trie([(s, i, b) for i, (s, _, b, _) in enumerate(entries)]) if n else -1
         q, others = self._undeclared(value)
         other = program.ospec.extend(others)
+        need = self._duties(value) if value.duties else 0
         flags = (OF_ANY if self.any_order else 0) | (OF_OPEN if others else 0)
         high = -1 if value.max_properties is None else min(value.max_properties, 1 << 30)
         suffixes = []
@@ -266,7 +328,7 @@ class JsonLowering:
         spec = program.ospec.extend(
             (
                 n, (n + 63) // 64, trie, flags, q, other, min(value.min_properties, 1 << 30), high, sum(required), 0, 0,
-                len(others),
+                len(others), value.duties, need, 0,
                 *values, *position_of, *required, *([0] * n), *order, *limit, *after, *usable, *suffixes, *([0] * n),
             )
         )  # fmt: skip
@@ -276,24 +338,45 @@ class JsonLowering:
     def _colon(self, ref: Ref) -> int:
         return self.program.add(OP_TERM, self.marks.colon, self.node_of(ref))
 
+    def _duties(self, value: ObjectValue) -> int:
+        """Offset of: how many keys each set of duties still needs at least; the nodes of the choices that pay."""
+        choices = [*value.additional_choices, *(choice for pattern in value.patterns for choice in pattern.choices)]
+        pays = {choice.pays for choice in choices if choice.pays}
+        need = [0] * (1 << value.duties)
+        for pending in range(1, len(need)):
+            need[pending] = 1 + min((need[pending & ~mask] for mask in pays if mask & pending), default=_NEVER_PAID)
+        paying = [self._choice(choice) for choice in choices if choice.pays]
+        return self.program.ospec.extend((*need, len(paying), *paying))
+
+    def _choice(self, choice: Choice) -> int:
+        return self.program.add(OP_PAY, choice.pays, self._colon(choice.value))
+
+    def _value_after(self, value: Ref | None, choices: tuple[Choice, ...], duties: int) -> int:
+        """What follows an undeclared key."""
+        if choices:
+            return self.program.choice([self._choice(choice) for choice in choices])
+        assert value is not None
+        return self._choice(Choice(value, 0)) if duties else self._colon(value)
+
     def _undeclared(self, value: ObjectValue) -> tuple[int, list[int]]:
         """Terminal of the undeclared keys and, by label, the node after such a key."""
+        rest_of = value.additional is not None or bool(value.additional_choices)
         if not value.patterns and value.key_language is None:
-            if value.additional is None:
+            if not rest_of:
                 return self.any_string, []
-            return self.any_string, [self._colon(value.additional)]
+            return self.any_string, [self._value_after(value.additional, value.additional_choices, value.duties)]
         languages: list[Regex] = []
         nodes: list[int] = []
         rest = value.key_language
         for pattern in value.patterns:
             keys = pattern.keys if value.key_language is None else pattern.keys & value.key_language
             languages.append(keys)
-            nodes.append(self._colon(pattern.value))
+            nodes.append(self._value_after(pattern.value, pattern.choices, value.duties))
             rest = ~pattern.keys if rest is None else rest - pattern.keys
-        if value.additional is not None and rest is not None:
+        if rest_of and rest is not None:
             # first, as label 0: where no pattern can match any more, its states are those of any string
             languages.insert(0, rest)
-            nodes.insert(0, self._colon(value.additional))
+            nodes.insert(0, self._value_after(value.additional, value.additional_choices, value.duties))
         kept = [(language, node) for language, node in zip(languages, nodes, strict=True) if not language.is_empty()]
         if not kept:
             return self.any_string, []
@@ -307,8 +390,8 @@ class JsonLowering:
 
 def _spell_out(value: ObjectValue) -> ObjectValue:
     """Undeclared keys of finite languages as declared, optional properties: such keys can be used up."""
-    if not value.patterns and value.key_language is None:
-        return value
+    if value.duties or (not value.patterns and value.key_language is None):
+        return value  # duties: the front-end has done it
     declared = {declared.name for declared in value.properties}
     added: list[Property] = []
     patterns: list[PatternProperty] = []
@@ -345,6 +428,38 @@ def _spell_out(value: ObjectValue) -> ObjectValue:
         additional=additional,
         key_language=language,
     )
+
+
+_MANY: Any = object()
+
+
+def constant_of(value: Alternative, source: SchemaSource) -> Any:
+    """The only value of an alternative; _MANY where it has others, or where that is not seen at once."""
+    if isinstance(value, LiteralValue):
+        return value.value
+    if isinstance(value, ObjectValue):
+        if value.patterns or value.additional is not None or value.additional_choices or value.duties:
+            return _MANY
+        if not all(declared.required or declared.value is None for declared in value.properties):
+            return _MANY
+        pairs = [(p.name, p.value) for p in value.properties if p.value is not None]
+    elif isinstance(value, ArrayValue):
+        if value.states or value.max_items is None or value.min_items != value.max_items:
+            return _MANY
+        tail = [value.items] * max(0, value.max_items - len(value.prefix))
+        pairs = [("", ref) for ref in (*value.prefix[: value.max_items], *tail) if ref is not None]
+        if len(pairs) > _MOST_WORDS:
+            return _MANY
+    else:
+        return _MANY
+    parts = []
+    for name, ref in pairs:
+        alternatives = source.resolve(ref).alternatives
+        only = constant_of(alternatives[0], source) if len(alternatives) == 1 else _MANY
+        if only is _MANY:
+            return _MANY
+        parts.append((name, only))
+    return dict(parts) if isinstance(value, ObjectValue) else [part for _, part in parts]
 
 
 def _any_string(encoding: str) -> ByteDfa:

@@ -50,6 +50,9 @@ class Program:
         self.bounds = GrowArray(np.int32, 16)
         self.roots = GrowArray(np.int32, 18)
         self.ksuf = GrowArray(np.int32, 64)
+        self.words = GrowArray(np.int32, 2)  # of arrays with unique items: where the hashes of a word's values stand
+        self.whash = GrowArray(np.int64, 1)
+        self.unique = False
         self.pointers: dict[tuple[int, int], str] = {}  # (kind of frame, its table) -> place in the schema
         self.expand: Callable[[int], None] | None = None
         self.keys: list[tuple[int, str]] = []
@@ -117,10 +120,11 @@ class Program:
             return distinct[0]
         return self.fresh(OP_ALT, self.alts.extend(distinct), len(distinct))
 
-    def trie(self, words: Sequence[Word]) -> int:
+    def trie(self, words: Sequence[Word], number: int = 0) -> int:
         """Root state of the literal trie over `words`, which are sorted by their symbols and distinct.
 
-        The payload of a word is written to its state; `lo, hi` of a state are the words below it, by position.
+        The payload of a word is written to its state; `lo, hi` of a state are the words below it, by position, counted
+        from `number`.
         """
         flat_st: list[int] = []
         flat_edge: list[int] = []
@@ -148,14 +152,21 @@ class Program:
                 queue.append((depth + 1, i, j))
                 count += 1
                 i = j
-            flat_st += (edges_at, count, payload, low, high, boundary | depth << 1)
+            flat_st += (edges_at, count, payload, low + number, high + number, boundary | depth << 1)
         self.st.extend(flat_st)
         self.edge.extend(flat_edge)
         return base
 
-    def trie_node(self, words: Sequence[Word]) -> int:
+    def hashed(self, values: Sequence[Sequence[int]]) -> int:
+        """Number of the first of some words; each is given by the hashes of its values, none where it has many."""
+        first = self.words.n // 2
+        for hashes in values:
+            self.words.extend((self.whash.extend(hashes) if hashes else 0, len(hashes)))
+        return first
+
+    def trie_node(self, words: Sequence[Word], number: int = 0) -> int:
         """A node that reads one of `words` and goes on at its payload."""
-        root = self.trie(words)
+        root = self.trie(words, number)
         self.literal_tries.append((root, self.st.n // 6, 1))
         return self.add(OP_TRIE, root)
 

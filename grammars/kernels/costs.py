@@ -122,6 +122,15 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
         fill = max(fill, min(np.int64(NEVER), 3 + extra + min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1))))
     table[o + O_EXTRACOST] = extra
     table[o + O_FILLCOST] = fill
+    duties = _i4(ospec, o + O_DUTIES)
+    if duties > 0:
+        first = _i4(ospec, o + O_NEED) + (1 << duties)
+        dearest = np.int64(0)
+        for k in range(first + 1, first + 1 + _i4(ospec, first)):
+            dearest = max(dearest, np.int64(ncost[_i4(ospec, k)]))
+        q = _i4(ospec, o + O_Q)
+        table[o + O_DUTYCOST] = min(np.int64(NEVER), dearest + 12 + min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1)))
+        total += duties * np.int64(table[o + O_DUTYCOST])
     due = max(np.int64(0), _i4(ospec, o + O_MIN) - required)
     if due > optional:
         return np.int64(NEVER)  # in this round: the costs of enough other keys are not known yet
@@ -130,8 +139,30 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
 
 
 @inner
+def _automaton_cost(aspec, a, ncost, table):
+    """Write for each state of an item automaton what the items still due cost; tokens from after the bracket on."""
+    changed = True
+    while changed:
+        changed = False
+        s = _i4(aspec, a + A_STATES)
+        for _ in range(_i4(aspec, a + A_MIN)):
+            best = np.int64(NEVER)
+            for k in range(_i4(aspec, s + AS_EDGES)):
+                target = _i4(aspec, s + AS_HEAD + 2 * k + 1)
+                best = min(best, 1 + np.int64(ncost[_i4(aspec, s + AS_HEAD + 2 * k)]) + table[target + AS_COST])
+            cost = np.int64(0) if _i4(aspec, s + AS_CLOSES) else best
+            if cost < table[s + AS_COST] or best - 1 < table[s + AS_ITEMCOST]:
+                changed = True
+                table[s + AS_COST], table[s + AS_ITEMCOST] = cost, best - 1
+            s += AS_HEAD + 2 * _i4(aspec, s + AS_EDGES)
+    return np.int64(1) + table[_i4(aspec, a + A_STATES) + AS_COST]
+
+
+@inner
 def _array_cost(aspec, a, ncost, table):
     """Write the costs of an array's items to its table; tokens from after its bracket to its end."""
+    if _i4(aspec, a + A_FLAGS) & AF_STATES:
+        return _automaton_cost(aspec, a, ncost, table)
     prefix, items, low = _i4(aspec, a + A_PREFIX), _i4(aspec, a + A_ITEMS), _i4(aspec, a + A_MIN)
     item = np.int64(ncost[items]) if items >= 0 else np.int64(0)
     table[a + A_COST] = item
@@ -189,6 +220,8 @@ def solve_costs(address, kinds, ncost, stcost, ospec_table, aspec_table, stack):
                 cost = _array_cost(aspec, a, ncost, aspec_table)
             elif op == OP_CALL:
                 cost = np.int64(ncost[a]) + ncost[b]
+            elif op == OP_PAY or op == OP_FRESH:
+                cost = np.int64(ncost[b])
             if cost < ncost[n]:
                 ncost[n] = cost
                 changed = True

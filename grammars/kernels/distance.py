@@ -36,6 +36,8 @@ def _extra_cost(ctx, mat, f, q):
     ospec, dist = _i32(ctx, OSPEC), _i32(ctx, DIST)
     o = mat[f + F_SPEC]
     cost = min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1)) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
+    if mat[f + F_DUTY] != 0:
+        return cost - _i4(ospec, o + O_DUTYCOST) + 8  # taken for a key that meets a duty
     if _i4(ospec, o + O_MIN) > mat[f + F_COUNT] + mat[f + F_A]:
         cost -= _i4(ospec, o + O_FILLCOST)
     return cost
@@ -70,6 +72,8 @@ def _continuation(ctx, mat, n, f):
     if op == OP_ITEM:
         aspec = _i32(ctx, ASPEC)
         a = mat[f + F_SPEC]
+        if _i4(aspec, a + A_FLAGS) & AF_STATES:
+            return mat[mat[f + F_PARENT] + F_COST] + 1 + _i4(aspec, mat[f + F_B] + AS_ITEMCOST)
         if mat[f + F_COUNT] < _i4(aspec, a + A_MIN):
             return mat[f + F_COST] - 1
         if mat[f + F_COUNT] < _i4(aspec, a + A_PREFIX):

@@ -23,6 +23,14 @@ def _pointer32(typingctx, address):  # type: ignore[no-untyped-def]
 
 
 @intrinsic  # type: ignore[misc]
+def _pointer8(typingctx, address):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.uint8)(types.int64), codegen
+
+
+@intrinsic  # type: ignore[misc]
 def _pointer64(typingctx, address):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
@@ -122,7 +130,11 @@ def _refresh_object(ctx, mat, f):
     words = _i4(ospec, o + O_WORDS)
     flags = _i4(ospec, o + O_FLAGS)
     low, high = _i4(ospec, o + O_MIN), _i4(ospec, o + O_MAX)
-    count, missing = mat[f + F_COUNT], mat[f + F_A]
+    count, missing, duty = mat[f + F_COUNT], mat[f + F_A], mat[f + F_DUTY]
+    due = np.int64(0)
+    if duty != 0:
+        due = _i4(ospec, _i4(ospec, o + O_NEED) + duty)
+        missing += due
     table = o + O_HEAD
     tight = high >= 0 and count + missing >= high
     result = 0
@@ -142,7 +154,7 @@ def _refresh_object(ctx, mat, f):
         for w in range(words):
             mat[f + F_BITS + w] = 0
         first = mat[f + F_B] + 1
-        if first < n and not (tight and missing == 0):
+        if first < n and not (tight and missing == due):
             limit = _i4(ospec, table + P_LIMIT * n + first)
             last = min(limit, n - 1)
             for position in range(first, last + 1):
@@ -153,7 +165,7 @@ def _refresh_object(ctx, mat, f):
                 i = _i4(ospec, table + P_PERM * n + position)
                 mat[f + F_BITS + (i >> 6)] |= 1 << (i & 63)
                 some = True
-    if flags & OF_OPEN and not tight and (flags & OF_ANY or missing == 0):
+    if flags & OF_OPEN and (not tight or due > 0) and (flags & OF_ANY or missing == due):
         result |= OPEN
         some = True
     if some:
@@ -164,14 +176,29 @@ def _refresh_object(ctx, mat, f):
     h = _mix(_mix(h, o), result)
     for w in range(words):
         h = _mix(h, mat[f + F_BITS + w])
-    h = _mix(_mix(h, missing), mat[f + F_B])
+    h = _mix(_mix(h, mat[f + F_A] + (duty << 32)), mat[f + F_B])
     if low > 0 or high >= 0:
         h = _mix(h, count)
     if mat[f + F_X] != 0:
         h = _mix(h, mat[mat[f + F_X] + 2])
     mat[f + F_H2] = h
-    due = max(0, low - count - missing)
-    mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + mat[f + F_MISS] + due * _i4(ospec, o + O_FILLCOST)
+    more = max(0, low - count - missing)
+    cost = mat[f + F_MISS] + more * _i4(ospec, o + O_FILLCOST) + due * _i4(ospec, o + O_DUTYCOST)
+    mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + cost
+
+
+@inner
+def _is_unique(ctx, mat, f):
+    """Whether f is an array frame whose items must differ."""
+    return mat[f + F_KIND] == K_ARR and _i4(_i32(ctx, ASPEC), mat[f + F_SPEC] + A_FLAGS) & AF_UNIQUE != 0
+
+
+@inner
+def _unique_above(ctx, mat, parent):
+    """For a frame in `parent`: the nearest array frame around it whose items must differ, 0 if there is none."""
+    if _is_unique(ctx, mat, parent):
+        return parent
+    return mat[parent + F_WITHIN]
 
 
 @inner
@@ -188,6 +215,8 @@ def _new_object(ctx, mat, o, parent):
     mat[f + F_A] = _i4(ospec, o + O_REQ)
     mat[f + F_B] = -1
     mat[f + F_X] = 0
+    mat[f + F_DUTY] = (1 << _i4(ospec, o + O_DUTIES)) - 1
+    mat[f + F_WITHIN] = _unique_above(ctx, mat, parent)
     table = o + O_HEAD
     cost = 0
     for i in range(n):
@@ -266,6 +295,20 @@ def _refresh_array(ctx, mat, f):
     """Flags, next item node and hashes of an array frame whose count is set. Counts that no longer matter saturate."""
     aspec = _i32(ctx, ASPEC)
     a = mat[f + F_SPEC]
+    own = _mix(K_ARR * 77, a)
+    if mat[f + F_X] != 0:
+        own = _mix(own, mat[mat[f + F_X] + 2])
+    if _i4(aspec, a + A_FLAGS) & AF_STATES:
+        s = mat[f + F_B]
+        result = CLOSE if _i4(aspec, s + AS_CLOSES) else 0
+        if _i4(aspec, s + AS_EDGES) > 0:
+            result |= ADD
+        mat[f + F_FLAGS] = result
+        mat[f + F_COUNT] = 0
+        mat[f + F_H1] = _mix(K_ARR * 77, result)
+        mat[f + F_H2] = _mix(own, s)
+        mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + _i4(aspec, s + AS_COST)
+        return
     prefix, items = _i4(aspec, a + A_PREFIX), _i4(aspec, a + A_ITEMS)
     low, high = _i4(aspec, a + A_MIN), _i4(aspec, a + A_MAX)
     settled = max(low, prefix)
@@ -283,9 +326,8 @@ def _refresh_array(ctx, mat, f):
         result |= ADD
     mat[f + F_FLAGS] = result
     mat[f + F_A] = following
-    h = _mix(K_ARR * 77, result & 3)
-    mat[f + F_H1] = h
-    h = _mix(_mix(h, a), following)
+    mat[f + F_H1] = _mix(K_ARR * 77, result & 3)
+    h = _mix(_mix(own, result), following)
     h = _mix(h, count if count < settled else settled)
     if high >= 0:
         h = _mix(h, min(high - count, ctx[S_LONGEST]))
@@ -308,5 +350,8 @@ def _new_array(ctx, mat, a, parent):
     mat[f + F_LEVEL] = mat[parent + F_LEVEL] + 1
     mat[f + F_COUNT] = 0
     mat[f + F_X] = 0
+    mat[f + F_B] = _i4(_i32(ctx, ASPEC), a + A_STATES)
+    mat[f + F_START] = 0
+    mat[f + F_WITHIN] = _unique_above(ctx, mat, parent)
     _refresh_array(ctx, mat, f)
     return f

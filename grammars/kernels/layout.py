@@ -48,8 +48,10 @@ TRANS, INFO, NODE, ALTS, ST, EDGE, OSPEC, ASPEC, BOUNDS, ROOTS = range(10)
 TBYTE, TEND, TTOK, TDUP, TPAR, ROOTC, TOKOFF, TOKBYTE, EOS = range(10, 19)
 T1KEY, T1VAL, ENTRY, FRONT, MKEY, MVAL = range(19, 25)
 MAT, SCR, TMP, DIST, STCOST, NCOST, KSUF, ROOM, ROOT1, MBYTE, MEND, MTOK, MLIST = range(25, 38)
+TXT, TESTS, WHASH, WORDS = range(49, 53)
 # --- context slots: scalars
 S_WORDS, S_ANY, S_LONGEST, S_FUEL, S_COSTED = range(40, 45)
+S_UNIQUE = 54  # some array of the grammar has unique items
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 
 # --- words of the ROOM array, shared by the matchers of a grammar
@@ -57,28 +59,34 @@ R_NEXT, R_ROWS, R_MEMO = range(3)
 
 # --- status codes: negative, so that offsets and counts can share the return value
 OK = 0
-DEAD, NEED_NODE, NEED_ROW, GROW_MAT, GROW_SCR, NEED_T1, NEED_ROOM, OUT_OF_FUEL = -1, -2, -3, -4, -5, -6, -7, -8
+DEAD, NEED_NODE, NEED_ROW, GROW_MAT, GROW_SCR, NEED_T1, NEED_ROOM, OUT_OF_FUEL, GROW_TXT = range(-1, -10, -1)
 
 # --- control nodes
 (OP_END, OP_TERM, OP_TRIE, OP_ALT, OP_OBJ, OP_ARR, OP_DONE, OP_POP, OP_KEY, OP_ITEM, OP_LAZY, OP_DTRIE, OP_CALL) = (
     range(13)
 )
+OP_PAY, OP_FRESH = 13, 14
 BOUNDARY, FINAL = 1 << 16, 1 << 17
 LABEL = 0xFFFF
 DEEPER = 1
 
 # --- arena header and frames
 M_TOP, M_CUR, M_MARK, M_LOOK, M_LEVEL, M_VOLATILE, M_STATUS, M_ACC, M_FUEL, M_EXACT = range(10)
+M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS = range(10, 15)
 M_FIRST = 16
-F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS, F_BITS = range(14)
+F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS = range(13)
+F_DUTY, F_START, F_WITHIN, F_BITS = range(13, 17)
 K_ROOT, K_OBJ, K_ARR, K_CALL = range(4)
 CLOSE, ADD, OPEN = 1, 2, 4
 
 # --- object tables: header, then per property in name order, then per declared position
-O_N, O_WORDS, O_TRIE, O_FLAGS, O_Q, O_OTHER, O_MIN, O_MAX, O_REQ, O_EXTRACOST, O_FILLCOST, O_LABELS, O_HEAD = range(13)
+O_N, O_WORDS, O_TRIE, O_FLAGS, O_Q, O_OTHER, O_MIN, O_MAX, O_REQ, O_EXTRACOST, O_FILLCOST, O_LABELS = range(12)
+O_DUTIES, O_NEED, O_DUTYCOST, O_HEAD = range(12, 16)
 OF_ANY, OF_OPEN = 1, 2
 P_VALUE, P_POS, P_REQ, P_COST, P_PERM, P_LIMIT, P_AFTER, P_USABLE, P_SUFFIX, P_VCOST = range(10)
-A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_HEAD = range(6)
+A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_FLAGS, A_STATES, A_HEAD = range(8)
+AF_UNIQUE, AF_STATES = 1, 2
+AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(5)  # a state of an item automaton, then (node, next state) pairs
 
 CFG = 5
 NO_LIMIT, UNFIT = -2, -3  # how far from its end a token may leave a terminal (see `distance`)

@@ -13,7 +13,8 @@ from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import _limit_inside
 from grammars.kernels.frames import _context, _i4, _i32, _i64, _mix, _note, _pointer32
 from grammars.kernels.layout import *
-from grammars.kernels.walk import _heavy, _unite, _walk
+from grammars.kernels.values import MARGIN
+from grammars.kernels.walk import _heavy, _try_out, _unite, _walk
 
 
 @inner
@@ -140,6 +141,14 @@ def fill(address, row, budget):
             return NEED_ROOM
     for w in range(words):
         row[w] = 0
+    mat[M_POS] = mat[configurations + CFG * count]
+    mat[M_HOLE], mat[M_TRUST], mat[M_CHECK], mat[M_TESTS] = 0, 0, 0, 0
+    if ctx[S_UNIQUE]:
+        if mat[M_POS] + 3 * ctx[S_LONGEST] + MARGIN > ctx[TXT + 64]:
+            return GROW_TXT
+        tests = carray(_pointer32(ctx[TESTS]), (words,))
+        for w in range(words):
+            tests[w] = 0
     base = LEVELS + 5 * (ctx[S_LONGEST] + 2)
     if base + 2 * CFG * (count + 64) > scr.size:
         return GROW_SCR
@@ -185,6 +194,9 @@ def fill(address, row, budget):
     if mat[M_STATUS] == OK and light > 0:
         _walk(ctx, mat, scr, 0, base, light, row, budget, False)
     mat[M_TOP] = top
+    if mat[M_STATUS] == OK and mat[M_TESTS]:
+        _try_out(ctx, mat, scr, base, row, budget)
+        mat[M_TOP] = top
     if mat[M_STATUS] != OK:
         return mat[M_STATUS]
     if acc:

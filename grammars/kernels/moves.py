@@ -7,23 +7,26 @@ and frames lie in order of creation, so going back means cutting the arena off a
 from __future__ import annotations
 
 import numpy as np
+from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _alloc, _context, _i4, _i32, _i64, _mix, _u1, _u8
+from grammars.kernels.frames import _alloc, _context, _i4, _i32, _i64, _mix, _pointer8, _u1, _u8
 from grammars.kernels.layout import *
 from grammars.kernels.step import _close, _step
+from grammars.kernels.values import MARGIN
 
 
 @inner
 def _enter(mat, scr, base, count, acc):
     """Write the set at `base` as the matcher's state; its offset, or a status."""
-    at = _alloc(mat, 2 + CFG * count)
+    at = _alloc(mat, 3 + CFG * count)
     if mat[M_STATUS] != OK:
         return mat[M_STATUS]
     mat[at] = count
     mat[at + 1] = acc
     for i in range(CFG * count):
         mat[at + 2 + i] = scr[base + i]
+    mat[at + 2 + CFG * count] = mat[M_POS]
     mat[M_CUR] = at
     return at
 
@@ -46,6 +49,9 @@ def start(address):
     mat[f + F_H2] = mat[f + F_H1]
     mat[M_MARK] = mat[M_TOP]
     mat[M_LEVEL] = 0
+    mat[M_POS] = 0
+    mat[M_HOLE] = 0
+    mat[M_TRUST] = 0
     mat[M_ACC] = 0
     base = LEVELS
     count = _close(ctx, mat, scr, _i4(roots, 17), f, base, 0)
@@ -60,6 +66,8 @@ def _load(mat, scr, base):
     count = mat[current]
     for i in range(CFG * count):
         scr[base + i] = mat[current + 2 + i]
+    mat[M_POS] = mat[current + 2 + CFG * count]
+    mat[M_HOLE] = 0
     return count
 
 
@@ -74,7 +82,12 @@ def _advance(ctx, mat, scr, data, first, last):
     count = _load(mat, scr, base)
     mat[M_ACC] = 0
     half = (scr.size - LEVELS) // 2
+    if mat[M_POS] + last - first + MARGIN > ctx[TXT + 64]:
+        return np.int64(GROW_TXT)
+    text = carray(_pointer8(ctx[TXT]), (ctx[TXT + 64],))
     for i in range(first, last):
+        text[mat[M_POS]] = _u1(data, i)
+        mat[M_POS] += 1
         out = base + CFG * count if base == LEVELS else LEVELS
         if base == LEVELS and out < LEVELS + half:
             out = LEVELS + half
@@ -115,7 +128,7 @@ def rollback(address, state, end):
     ctx = _context(address)
     mat = _i64(ctx, MAT)
     mat[M_CUR] = state
-    mat[M_TOP] = state + 2 + CFG * mat[state]
+    mat[M_TOP] = state + 3 + CFG * mat[state]
     return mat[M_TOP]
 
 
@@ -136,12 +149,18 @@ def forced(address, out):
     half = (scr.size - LEVELS) // 2
     base = LEVELS
     count = _load(mat, scr, base)
+    if mat[M_POS] + out.size + MARGIN > ctx[TXT + 64]:
+        return GROW_TXT
+    text = carray(_pointer8(ctx[TXT]), (ctx[TXT + 64],))
+    pos = mat[M_POS]
     while not acc and written < out.size:
         other = LEVELS + half if base == LEVELS else LEVELS
         only, choices, kept, kept_acc = -1, 0, np.int64(0), np.int64(0)
         mark = mat[M_TOP]
+        mat[M_POS] = pos + written + 1
         for b in range(256):
             top_now = mat[M_TOP]
+            text[pos + written] = b
             made = _step(ctx, mat, scr, base, count, b, other, False)
             if mat[M_STATUS] != OK:
                 mat[M_TOP] = top
@@ -155,6 +174,7 @@ def forced(address, out):
         mat[M_TOP] = mark
         if choices != 1:
             break
+        text[pos + written] = only
         kept = _step(ctx, mat, scr, base, count, np.int64(only), other, False)
         kept_acc = mat[M_ACC]
         out[written] = only

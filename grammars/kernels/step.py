@@ -8,15 +8,19 @@ from grammars.kernels.frames import (
     _copy_frame,
     _i4,
     _i32,
+    _is_unique,
     _mix,
     _new_array,
     _new_object,
     _note,
     _refresh_array,
+    _refresh_object,
     _with_extra,
     _with_property,
 )
 from grammars.kernels.layout import *
+from grammars.kernels.spelling import _decode
+from grammars.kernels.values import _is_fresh, _repeats, _term_alive, _with_item, _word_alive
 
 # ------------------------------------------------------------------------------------------------------- closure
 
@@ -59,6 +63,19 @@ def _close(ctx, mat, scr, n, f, base, count):
         if op == OP_DONE:
             _note(mat, f, 1)
             kind = mat[f + F_KIND]
+            if ctx[S_UNIQUE]:
+                if _is_unique(ctx, mat, f):
+                    _note(mat, f, 2)
+                    f = _with_item(ctx, mat, f)
+                    if f < 0:
+                        if mat[M_STATUS] != OK:
+                            return count
+                        continue
+                if (kind == K_OBJ or kind == K_ARR) and mat[f + F_WITHIN] != 0 and not mat[f + F_FLAGS] & ADD:
+                    if _repeats(ctx, mat, f):
+                        continue
+                    if mat[M_STATUS] != OK:
+                        return count
             if kind == K_OBJ:
                 n = _i4(roots, 4 + (mat[f + F_FLAGS] & 3))
             elif kind == K_ARR:
@@ -78,7 +95,8 @@ def _close(ctx, mat, scr, n, f, base, count):
                 scr[sp + 1] = f
                 sp += 2
         elif op == OP_TRIE:
-            count = _emit(mat, scr, base, count, -a - 1, 0, f, 0, 0)
+            if not ctx[S_UNIQUE] or not _is_unique(ctx, mat, f) or _word_alive(ctx, mat, f, a):
+                count = _emit(mat, scr, base, count, -a - 1, 0, f, 0, 0)
             following = _i4(_i32(ctx, ST), 6 * a + 2)
             if following >= 0:
                 scr[sp] = following
@@ -112,13 +130,47 @@ def _close(ctx, mat, scr, n, f, base, count):
             count = _emit(mat, scr, base, count, _i4(node, 4 * n + 2), n, f, a + 1, 0)
         elif op == OP_ITEM:
             _note(mat, f, 2)
+            aspec = _i32(ctx, ASPEC)
+            if _i4(aspec, mat[f + F_SPEC] + A_FLAGS) & AF_STATES:
+                edges = mat[f + F_B] + AS_HEAD
+                k = _i4(aspec, mat[f + F_B] + AS_EDGES)
+                if sp + 2 * k > WORK:
+                    mat[M_STATUS] = OUT_OF_FUEL
+                    return count
+                for i in range(k - 1, -1, -1):
+                    g = _copy_frame(ctx, mat, f)
+                    mat[g + F_B] = _i4(aspec, edges + 2 * i + 1)
+                    mat[g + F_START] = mat[M_POS]
+                    _refresh_array(ctx, mat, g)
+                    scr[sp] = _i4(aspec, edges + 2 * i)
+                    scr[sp + 1] = g
+                    sp += 2
+            else:
+                g = _copy_frame(ctx, mat, f)
+                mat[g + F_COUNT] += 1
+                mat[g + F_START] = mat[M_POS]
+                n = mat[f + F_A]
+                _refresh_array(ctx, mat, g)
+                scr[sp] = n
+                scr[sp + 1] = g
+                sp += 2
+        elif op == OP_FRESH:
+            if _is_fresh(ctx, mat, f, a):
+                scr[sp] = _i4(node, 4 * n + 2)
+                scr[sp + 1] = f
+                sp += 2
+        elif op == OP_PAY:
             g = _copy_frame(ctx, mat, f)
-            mat[g + F_COUNT] += 1
-            n = mat[f + F_A]
-            _refresh_array(ctx, mat, g)
-            scr[sp] = n
-            scr[sp + 1] = g
-            sp += 2
+            mat[g + F_DUTY] &= ~a
+            _refresh_object(ctx, mat, g)
+            ospec = _i32(ctx, OSPEC)
+            o = mat[g + F_SPEC]
+            due = _i4(ospec, _i4(ospec, o + O_NEED) + mat[g + F_DUTY])
+            high = _i4(ospec, o + O_MAX)
+            if high < 0 or mat[g + F_COUNT] + mat[g + F_A] + due <= high:
+                scr[sp] = _i4(node, 4 * n + 2)
+                scr[sp + 1] = g
+                sp += 2
         elif op == OP_CALL:
             g = _alloc(mat, F_BITS)
             mat[g + F_KIND] = K_CALL
@@ -186,7 +238,7 @@ def _available(mat, f, low, high):
 def _usable(ctx, mat, is_key, v, f):
     """Whether trie state v leads to a word that may be written now."""
     if not is_key:
-        return True
+        return not ctx[S_UNIQUE] or not _is_unique(ctx, mat, f) or _word_alive(ctx, mat, f, v)
     st = _i32(ctx, ST)
     return _i4(st, 6 * v + 4) > _i4(st, 6 * v + 3) and _available(mat, f, _i4(st, 6 * v + 3), _i4(st, 6 * v + 4))
 
@@ -200,91 +252,6 @@ def _reachable(ctx, mat, is_key, v, f, low, high):
         if low <= _i4(edge, 2 * i) <= high and _usable(ctx, mat, is_key, _i4(edge, 2 * i + 1), f):
             return True
     return False
-
-
-@inner
-def _hex(b):
-    if 48 <= b <= 57:
-        return b - 48
-    if 65 <= b <= 70:
-        return b - 55
-    if 97 <= b <= 102:
-        return b - 87
-    return -1
-
-
-@inner
-def _escape(b):
-    """Code point of the short escape with letter b, or -1."""
-    if b == 34 or b == 92 or b == 47:
-        return b
-    if b == 98:
-        return 8
-    if b == 102:
-        return 12
-    if b == 110:
-        return 10
-    if b == 114:
-        return 13
-    if b == 116:
-        return 9
-    return -1
-
-
-# Phases of free spelling, kept in bits 32.. of c (digits and partial code points above them):
-# 0 between characters; 1 after a backslash; 2..5 after \u and 0..3 digits; 6 high surrogate complete; 7 its backslash;
-# 8..11 its \u and 0..3 digits; 12..14 UTF-8: 1..3 continuation bytes to come.
-@inner
-def _decode(phase, value, b):
-    """One byte of a freely spelled string: (phase, value). Phase 0: `value` is a complete code point; -1: illegal."""
-    if phase == 0:
-        if b == 92:
-            return 1, 0
-        if b < 32 or b == 34:
-            return -1, 0
-        if b < 128:
-            return 0, b
-        if b < 0xC2 or b > 0xF4:
-            return -1, 0
-        if b < 0xE0:
-            return 12, b & 31
-        if b < 0xF0:
-            return 13, b & 15
-        return 14, b & 7
-    if phase == 1:
-        if b == 117:
-            return 2, 0
-        return (0, _escape(b)) if _escape(b) >= 0 else (-1, 0)
-    if phase == 6:
-        return (7, value) if b == 92 else (-1, 0)
-    if phase == 7:
-        return (8, (value - 0xD800) << 16) if b == 117 else (-1, 0)
-    if phase >= 12:
-        if b < 0x80 or b > 0xBF:
-            return -1, 0
-        value = (value << 6) | (b & 63)
-        if phase == 14 and (value < 0x10 or value > 0x10F):
-            return -1, 0
-        if phase == 13 and (value < 0x20 or 0x360 <= value < 0x380) and value < 0x400:
-            return -1, 0
-        return (0, value) if phase == 12 else (phase - 1, value)
-    digit = _hex(b)
-    if digit < 0:
-        return -1, 0
-    if phase < 6:
-        value = value * 16 + digit
-        if phase < 5:
-            # DC00..DFFF cannot start a character; \ud[c-f] is refused at its second digit
-            if phase == 3 and value >= 0xDC and value <= 0xDF:
-                return -1, 0
-            return phase + 1, value
-        return (6, value) if 0xD800 <= value < 0xDC00 else (0, value)
-    low = (value & 0xFFFF) * 16 + digit
-    if (phase == 8 and low != 0xD) or (phase == 9 and not 0xDC <= low <= 0xDF):
-        return -1, 0
-    if phase < 11:
-        return phase + 1, (value & ~0xFFFF) | low
-    return 0, 0x10000 + ((value >> 16) << 10) + (low - 0xDC00)
 
 
 @inner
@@ -405,7 +372,8 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
             s = _child(ctx, -q - 1, b)
             if s >= 0:
                 st = _i32(ctx, ST)
-                if _i4(st, 6 * s + 1) > 0:
+                alive = not ctx[S_UNIQUE] or not _is_unique(ctx, mat, f) or _word_alive(ctx, mat, f, s)
+                if alive and _i4(st, 6 * s + 1) > 0:
                     produced = _emit(mat, scr, out, produced, -s - 1, 0, f, 0, 0)
                 if _i4(st, 6 * s + 2) >= 0:
                     produced = _close(ctx, mat, scr, _i4(st, 6 * s + 2), f, out, produced)
@@ -430,7 +398,11 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
                     ends = ends and c >= low
                 if fits:
                     if not word & FINAL:
-                        produced = _emit(mat, scr, out, produced, s, n, f, c, 0)
+                        alive = True
+                        if ctx[S_UNIQUE] and not ctx[S_ANY] and _is_unique(ctx, mat, f):
+                            alive = _term_alive(ctx, mat, f, n, s, c)
+                        if alive:
+                            produced = _emit(mat, scr, out, produced, s, n, f, c, 0)
                     if ends:
                         produced = _close(ctx, mat, scr, _i4(node, 4 * n + 2) + (word & LABEL) - 1, f, out, produced)
             elif s == -2:

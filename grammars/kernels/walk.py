@@ -12,9 +12,24 @@ from numba import carray
 
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _declared_distance, _distance, _limit_inside
-from grammars.kernels.frames import _i4, _i32, _i64, _mix, _pointer32, _u1, _u8, _with_extra, _with_property
+from grammars.kernels.frames import (
+    _i4,
+    _i32,
+    _i64,
+    _is_unique,
+    _mix,
+    _note,
+    _pointer8,
+    _pointer32,
+    _u1,
+    _u8,
+    _with_extra,
+    _with_property,
+)
 from grammars.kernels.layout import *
-from grammars.kernels.step import _can_complete, _child, _close, _decode, _step, _usable
+from grammars.kernels.spelling import _decode
+from grammars.kernels.step import _can_complete, _child, _close, _step, _usable
+from grammars.kernels.values import _is_used, _prefix_of, _value_hash
 
 
 @inner
@@ -32,6 +47,48 @@ def _forbid_subtree(row, node, end, ttok, dup):
         while token >= 0:
             row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
             token = _i4(dup, token)
+
+
+@inner
+def _mark(ctx, token):
+    """Have the token tried out by itself at the end."""
+    tests = carray(_pointer32(ctx[TESTS]), (ctx[S_WORDS],))
+    tests[token >> 5] |= np.int32(1) << np.int32(token & 31)
+
+
+@inner
+def _mark_all(ctx, token, dup):
+    while token >= 0:
+        _mark(ctx, token)
+        token = _i4(dup, token)
+
+
+@inner
+def _mark_subtree(ctx, mat, node):
+    """Have every token spelled by trie node `node` or below it tried out."""
+    tend, ttok, dup = _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
+    mat[M_TESTS] = 1
+    for i in range(node, _i4(tend, node)):
+        _mark_all(ctx, _i4(ttok, i), dup)
+
+
+@inner
+def _put_path(ctx, mat, scr, x, pos):
+    """Write the bytes of the path to trie node x to the text at `pos`."""
+    if ctx[S_UNIQUE]:
+        tbyte, tpar = _u8(ctx, TBYTE), _i32(ctx, TPAR)
+        length = 0
+        y = x
+        while y > 0:
+            length += 1
+            y = _i4(tpar, y)
+        text = carray(_pointer8(ctx[TXT]), (ctx[TXT + 64],))
+        mat[M_POS] = pos + length
+        y = x
+        while y > 0:
+            length -= 1
+            text[pos + length] = _u1(tbyte, y)
+            y = _i4(tpar, y)
 
 
 @inner
@@ -54,11 +111,14 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
     depth = 0
     at = LEVELS
     scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = base, count, _i4(tend, start), mat[M_TOP]
+    unique, pos = ctx[S_UNIQUE] != 0, mat[M_POS]
+    text = carray(_pointer8(ctx[TXT]), (ctx[TXT + 64],))
     i = start + 1
     while True:
         if i >= scr[at + 2]:
             if depth == 0:
                 mat[M_TOP] = scr[LEVELS + 3]
+                mat[M_POS] = pos
                 return
             depth -= 1
             at -= 4
@@ -84,10 +144,23 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                         i = stop
                         continue
         out = base + count * CFG
+        end = _i4(tend, i)
+        if unique:
+            text[pos + depth] = _u1(tbyte, i)
+            mat[M_POS] = pos + depth + 1
         made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
         if mat[M_STATUS] != OK:
             return
-        end = _i4(tend, i)
+        if unique and mat[M_CHECK]:
+            # whether these fit depends on text that is not known here
+            mat[M_CHECK] = 0
+            mat[M_TESTS] = 1
+            for j in range(i, end):
+                if merged:
+                    for k in range(_i4(ttok, 2 * j), _i4(ttok, 2 * j) + _i4(ttok, 2 * j + 1)):
+                        _mark(ctx, _i4(dup, k))
+                else:
+                    _mark_all(ctx, _i4(ttok, j), dup)
         if made > 0 or mat[M_ACC]:
             if merged:
                 tokens = _i4(ttok, 2 * i + 1)
@@ -163,6 +236,8 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
                 if (mat[f + F_BITS + (word >> 6)] >> (word & 63)) & 1:
                     top = mat[M_TOP]
                     o = mat[f + F_SPEC]
+                    pos = mat[M_POS]
+                    _put_path(ctx, mat, scr, i, pos)
                     g = _with_property(ctx, mat, f, word)
                     mat[M_ACC] = 0
                     made = _close(
@@ -177,6 +252,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
                         if mat[M_STATUS] != OK:
                             return decided
                     mat[M_TOP] = top
+                    mat[M_POS] = pos
             i = _i4(tend, i)
             continue
         c = _advance_word(ctx, c, b)
@@ -284,13 +360,26 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
     top = mat[M_TOP]
     mat[M_EXACT] = 0
     root1 = _i32(ctx, ROOT1)
+    pos = mat[M_POS]
+    within = ctx[S_UNIQUE] and (mat[f + F_WITHIN] != 0 or _is_unique(ctx, mat, f))
+    if within and not is_key:
+        _try_endings(ctx, mat, scr, at, base, first, items)
+        if mat[M_STATUS] != OK:
+            return
+    if ctx[S_UNIQUE]:
+        mat[M_POS] = pos + ctx[S_LONGEST]  # a gap: which bytes stand there is not known in a merged trie
+        mat[M_HOLE] = mat[M_POS]
     for k in range(entry[8 * e + 4], entry[8 * e + 4] + entry[8 * e + 5]):
+        mat[M_TRUST] = f
         made = _frontier_set(ctx, mat, scr, at, _i4(root1, 2 * k), UNKNOWN, base)
+        mat[M_TRUST], mat[M_CHECK] = 0, 0
         if made > 0 and mat[M_STATUS] == OK:
             _walk(ctx, mat, scr, _i4(root1, 2 * k + 1), base, made, row, budget, True)
         mat[M_TOP] = top
         if mat[M_STATUS] != OK:
             return
+    mat[M_POS] = pos
+    mat[M_HOLE] = 0
     if not is_key:
         return
     again = mat[M_EXACT]
@@ -310,12 +399,120 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
             skip = skip or scr[WORK + j] == x
         if not skip:
             h = _path_hash(ctx, scr, x, scr[at + 3], scr[at + 4])
+            _put_path(ctx, mat, scr, x, pos)
             made = _frontier_set(ctx, mat, scr, at, _i4(front, 2 * k + 1), h, base)
             if made > 0 and mat[M_STATUS] == OK:
                 _walk(ctx, mat, scr, x, base, made, row, budget, False)
             mat[M_TOP] = top
+            mat[M_POS] = pos
             if mat[M_STATUS] != OK:
                 return
+
+
+@inner
+def _try_endings(ctx, mat, scr, at, base, first, items):
+    """Within an item that must be new: mark the tokens that end the terminal and may finish what is there already."""
+    front, tbyte, tend, ttok, dup = _i32(ctx, FRONT), _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
+    f = scr[at + 2]
+    top, pos = mat[M_TOP], mat[M_POS]
+    mat[M_HOLE] = pos + ctx[S_LONGEST]
+    mat[M_POS] = mat[M_HOLE]
+    labels = np.int64(0)
+    for k in range(first, first + items):
+        labels = max(labels, _i4(front, 2 * k + 1) + 1)
+    for label in range(labels):
+        mat[M_TRUST], mat[M_CHECK] = f, 0
+        made = _frontier_set(ctx, mat, scr, at, np.int64(label), UNKNOWN, base)
+        unsure = mat[M_CHECK] != 0 or (made == 0 and not mat[M_ACC])
+        mat[M_TRUST], mat[M_CHECK], mat[M_TOP] = 0, 0, top
+        if mat[M_STATUS] != OK:
+            return
+        if unsure:
+            for k in range(first, first + items):
+                if _i4(front, 2 * k + 1) == label:
+                    _mark_subtree(ctx, mat, _i4(front, 2 * k))
+    mat[M_POS], mat[M_HOLE] = pos, 0
+    if not _is_unique(ctx, mat, f):
+        return
+    _note(mat, f, 2)
+    used = mat[f + F_X]
+    if used == 0:
+        return
+    mat[M_VOLATILE] = 1
+    if ctx[S_ANY]:
+        for k in range(first, first + items):
+            _put_path(ctx, mat, scr, _i4(front, 2 * k), pos)
+            if _is_used(mat, f, _value_hash(ctx, mat, mat[f + F_START], mat[M_POS])):
+                _mark_subtree(ctx, mat, _i4(front, 2 * k))
+        mat[M_POS] = pos
+        return
+    txt = ctx[TXT]
+    start = mat[f + F_START]
+    while used != 0:
+        if _prefix_of(txt, used, mat, start, pos):
+            # the tokens along the rest of the used item, and all that begin with it
+            x = np.int64(0)
+            i = mat[used + 4] + pos - start
+            while x >= 0 and i < mat[used + 5]:
+                x = _trie_child(tbyte, tend, x, _u1(txt, i))
+                i += 1
+                if x >= 0 and i < mat[used + 5]:
+                    mat[M_TESTS] = 1
+                    _mark_all(ctx, _i4(ttok, x), dup)
+            if x > 0:
+                _mark_subtree(ctx, mat, x)
+        used = mat[used + 1]
+
+
+@inner
+def _trie_child(tbyte, tend, x, byte):
+    """Child of trie node x by a byte, or -1."""
+    y, stop = x + 1, _i4(tend, x)
+    while y < stop and _u1(tbyte, y) < byte:
+        y = _i4(tend, y)
+    return y if y < stop and _u1(tbyte, y) == byte else np.int64(-1)
+
+
+@inner
+def _try_out(ctx, mat, scr, base, row, budget):
+    """Step each marked token from the matcher's state: what is in the row about it does not count."""
+    offsets, data = _i32(ctx, TOKOFF), _u8(ctx, TOKBYTE)
+    tests = carray(_pointer32(ctx[TESTS]), (ctx[S_WORDS],))
+    text = carray(_pointer8(ctx[TXT]), (ctx[TXT + 64],))
+    top, pos, current = mat[M_TOP], mat[M_POS], mat[M_CUR]
+    count = mat[current]
+    half = (scr.size - base) // 2
+    for w in range(ctx[S_WORDS]):
+        bits = np.int64(tests[w]) & 0xFFFFFFFF
+        tests[w] = 0
+        if bits == 0:
+            continue
+        for bit in range(32):
+            if not (bits >> bit) & 1:
+                continue
+            token = 32 * w + bit
+            here, made, alive = base, count, True
+            for i in range(CFG * count):
+                scr[here + i] = mat[current + 2 + i]
+            first, last = _i4(offsets, token), _i4(offsets, token + 1)
+            for i in range(first, last):
+                text[pos + i - first] = _u1(data, i)
+                mat[M_POS] = pos + i - first + 1
+                there = base + half if here == base else base
+                made = _step(ctx, mat, scr, here, made, _u1(data, i), there, False)
+                here = there
+                if mat[M_STATUS] == OK and CFG * (made + 8) > half:
+                    mat[M_STATUS] = GROW_SCR
+                if mat[M_STATUS] != OK:
+                    return
+                if made == 0 and (not mat[M_ACC] or i + 1 < last):
+                    alive = False
+                    break
+            if alive and (budget < 0 or _distance(ctx, mat, scr, here, made) <= budget):
+                row[w] |= np.int32(1) << np.int32(bit)
+            else:
+                row[w] &= ~(np.int32(1) << np.int32(bit))
+            mat[M_TOP], mat[M_POS] = top, pos
 
 
 @inner
