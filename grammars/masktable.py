@@ -149,6 +149,8 @@ class Tier1:
             first[vocab.trie_byte[child]] = child
             child = int(vocab.trie_end[child])
         self._root_children = first
+        self._generation = np.zeros(1, np.int64)
+        self._known: tuple[int, ...] = ()
         self._token_offsets = vocab._offsets.astype(np.int32)
         self._token_bytes = np.frombuffer(vocab._blob, np.uint8)
         if not len(self._token_bytes):
@@ -168,6 +170,7 @@ class Tier1:
             (at.TOKOFF, self._token_offsets),
             (at.TOKBYTE, self._token_bytes),
             (at.EOS, self._eos),
+            (at.TIER1, self._generation),
         ):
             _put(self.ctx, slot, array)
         self.ctx[at.S_WORDS] = vocab.words
@@ -194,6 +197,15 @@ class Tier1:
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
         _put(ctx, at.T1KEY, self.table.keys)
         _put(ctx, at.T1VAL, self.table.values)
+        ctx[at.S_TIER1] = self._generation[0]
+
+    def _publish(self) -> None:
+        """Tell matchers that know older addresses, before they can find an entry that needs the new ones."""
+        grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist)
+        known = tuple(array.address for array in grown)
+        if known != self._known:
+            self._known = known
+            self._generation[0] += 1
 
     def _merge(self, frontier: Int32, first: int) -> tuple[int, int]:
         """Merged tries below the frontier nodes, one for each label: (first root, number of roots)."""
@@ -262,6 +274,7 @@ class Tier1:
             copy_row(place, self._row)
             roots = self._merge(ordered[: int(inner.sum())], first)
             entry = self.entry.extend((place, first, int(inner.sum()), items, *roots, 0, 0)) // 8
+            self._publish()
             self.table.insert((q << 44) + ((limit + 4) << 32) + (low << 16) + high + 2, entry)
             self.refresh(self.ctx)
 

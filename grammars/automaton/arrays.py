@@ -36,6 +36,11 @@ class GrowArray:
             self.data = grown
             self.address = address(grown)
 
+    def renew(self) -> None:
+        """Continue in a copy: who knows the old address sees no later change."""
+        self.data = self.data.copy()
+        self.address = address(self.data)
+
     def extend(self, values: Sequence[int] | npt.NDArray[Any]) -> int:
         """Append; returns the index of the first new entry."""
         first, count = self.n, len(values)

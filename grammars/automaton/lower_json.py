@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from grammars import numbers
+from grammars.automaton.hashes import hash_value
 from grammars.automaton.program import Program, Word
 from grammars.automaton.punctuation import punctuation
 from grammars.automaton.terminals import TerminalStore
@@ -31,7 +32,6 @@ from grammars.kernels.layout import (
     OP_PAY,
     OP_TERM,
 )
-from grammars.kernels.values import hash_value
 from grammars.regex import ByteDfa, CharDfa, Regex
 from grammars.schema_ir import (
     Alternative,
@@ -112,8 +112,9 @@ class JsonLowering:
     def expand(self, node: int) -> None:
         """Lower the part behind a lazy node (the kernels' NEED_NODE)."""
         with self.program.lock:
-            ref, unique = self.program.node.data[4 * node + 1 : 4 * node + 3].tolist()
-            self._lower(Ref(ref), bool(unique))
+            op, ref, unique = self.program.node.data[4 * node : 4 * node + 3].tolist()
+            if op == OP_LAZY:  # else another matcher was here, and the asking one knows an older table
+                self._lower(Ref(ref), bool(unique))
             self._pending.clear()
 
     def _lower(self, ref: Ref, unique: bool) -> None:

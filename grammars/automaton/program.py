@@ -53,6 +53,7 @@ class Program:
         self.words = GrowArray(np.int32, 2)  # of arrays with unique items: where the hashes of a word's values stand
         self.whash = GrowArray(np.int64, 1)
         self.unique = False
+        self._known: tuple[int, ...] = ()
         self.pointers: dict[tuple[int, int], str] = {}  # (kind of frame, its table) -> place in the schema
         self.expand: Callable[[int], None] | None = None
         self.keys: list[tuple[int, str]] = []
@@ -78,7 +79,17 @@ class Program:
         return self.node.extend((op, a, b, c)) >> 2
 
     def patch(self, node: int, op: int, a: int, b: int, c: int) -> None:
-        """Give a lazy node its content; the operation is written last, as other threads may be reading."""
+        """Give a lazy node its content; the operation is written last, as other threads may be reading.
+
+        Where other arrays have been replaced since the last time, so is that of the nodes: a matcher which knows the
+        old addresses must not meet a node that needs the new ones.
+        """
+        store = self.store
+        grown = (self.alts, self.st, self.edge, self.ospec, self.aspec, self.bounds, self.ksuf, self.words, self.whash)
+        known = (*(array.address for array in grown), store.trans.address, store.info.address, store.dist.address)
+        if known != self._known:
+            self._known = known
+            self.node.renew()
         words = self.node.data
         words[4 * node + 1 : 4 * node + 4] = (a, b, c)
         words[4 * node] = op

@@ -29,6 +29,7 @@ BOUNDS  bounds    [.]        pairs lo, hi of counted strings (hi -1: none)
 ROOTS   roots     [17]       nodes: object first/next and array first/next by flags (4 each)
 TBYTE.. vocabulary trie in preorder (see `grammars.vocabulary`)
 T1KEY   t1key     [H] int64  hash of (q, lo, hi, limit), 0: free;  T1VAL int64: entry
+TIER1   number    [1] int64  generation of tier 1: another than S_TIER1 says that arrays were replaced
 ENTRY   entry     [E*8] int64  address of the row, first frontier item, items with children (these first), all items,
                              first root and number of roots in ROOT1 (one for each label)
 FRONT   front     [F*2]      trie node where the terminal accepts, label
@@ -48,10 +49,10 @@ TRANS, INFO, NODE, ALTS, ST, EDGE, OSPEC, ASPEC, BOUNDS, ROOTS = range(10)
 TBYTE, TEND, TTOK, TDUP, TPAR, ROOTC, TOKOFF, TOKBYTE, EOS = range(10, 19)
 T1KEY, T1VAL, ENTRY, FRONT, MKEY, MVAL = range(19, 25)
 MAT, SCR, TMP, DIST, STCOST, NCOST, KSUF, ROOM, ROOT1, MBYTE, MEND, MTOK, MLIST = range(25, 38)
-TXT, TESTS, WHASH, WORDS = range(49, 53)
+TXT, TESTS, WHASH, WORDS, TIER1 = range(49, 54)
 # --- context slots: scalars
 S_WORDS, S_ANY, S_LONGEST, S_FUEL, S_COSTED = range(40, 45)
-S_UNIQUE = 54  # some array of the grammar has unique items
+S_UNIQUE, S_TIER1 = 54, 55  # some array of the grammar has unique items; the generation of tier 1 that is known here
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 
 # --- words of the ROOM array, shared by the matchers of a grammar
@@ -86,11 +87,15 @@ OF_ANY, OF_OPEN = 1, 2
 P_VALUE, P_POS, P_REQ, P_COST, P_PERM, P_LIMIT, P_AFTER, P_USABLE, P_SUFFIX, P_VCOST = range(10)
 A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_FLAGS, A_STATES, A_HEAD = range(8)
 AF_UNIQUE, AF_STATES = 1, 2
-AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(5)  # a state of an item automaton, then (node, next state) pairs
+AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(
+    5
+)  # a state of an item automaton, then (node, next state) pairs
 
 CFG = 5
 NO_LIMIT, UNFIT = -2, -3  # how far from its end a token may leave a terminal (see `distance`)
-UNKNOWN = 1  # hash of an undeclared key that is not known yet
+UNKNOWN = 1  # hash of an undeclared key, or of an item, that is not known yet
+SEED = 0x1F83D9ABFB41BD6B  # of the hashes of values, mixed with what the value is
+(V_STRING, V_NUMBER, V_ARRAY, V_OBJECT, V_PAIR, V_ZERO, V_NULL, V_FALSE, V_TRUE) = range(101, 110)
 WORK = 1024  # words at the start of the scratch array: work list of the closure
 CORRECTED = 512  # words after it: trie nodes whose tokens a declared key decides
 LEVELS = WORK + CORRECTED  # then 4 words a level of the walk, then configurations

@@ -8,10 +8,13 @@ words (`ObjectRules`, `_words`), so that nothing here depends on how the kernels
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple
 
+from grammars.automaton.hashes import hash_value
 from grammars.automaton.program import Program
 from grammars.kernels import layout as at
 from grammars.kernels.reference_spelling import begins, begins_canonically, decoded, from_symbols
@@ -28,18 +31,25 @@ class Root(NamedTuple):
 
 
 class Object(NamedTuple):
-    """An open object: offset of its table and the keys written so far."""
+    """An open object: offset of its table, the keys written so far, the duties that are not met yet."""
 
     table: int
     written: tuple[str, ...]
+    duties: int
     parent: Frame
 
 
 class Array(NamedTuple):
-    """An open array: offset of its table and the number of items begun."""
+    """An open array: offset of its table, the number of items begun, the state of its automaton (or 0).
+
+    Where items must differ: the finished ones (as text) and the text of the open one.
+    """
 
     table: int
     items: int
+    state: int
+    used: tuple[str, ...]
+    text: bytes
     parent: Frame
 
 
@@ -100,34 +110,35 @@ class ObjectRules:
     others: int
     low: int
     high: float
+    need: tuple[int, ...]
 
-    def completable(self, written: tuple[str, ...]) -> bool:
-        """Whether keys can be added until the object may close."""
+    def completable(self, written: tuple[str, ...], due: int = 0) -> bool:
+        """Whether keys can be added until the object may close, `due` undeclared ones among them."""
         missing = self.required - set(written)
         left = [name for name in self.values if name not in written]
         if not self.any_order:
             places = [self.names.index(key) if key in self.names else len(self.names) for key in written]
             cursor = max(places, default=-1)
             left = [name for name in left if self.names.index(name) > cursor]
-        if not missing <= set(left) or len(written) + len(missing) > self.high:
+        if not missing <= set(left) or len(written) + len(missing) + due > self.high:
             return False
         return self.is_open or len(written) + len(left) >= self.low
 
-    def addable(self, written: tuple[str, ...]) -> list[str]:
+    def addable(self, written: tuple[str, ...], duties: int = 0) -> list[str]:
         """Declared names that may come next."""
         names = [name for name in self.values if name not in written]
         if not self.any_order:
             last = max((self.names.index(key) if key in self.names else len(self.names) for key in written), default=-1)
             names = [name for name in names if self.names.index(name) > last]
-        return [name for name in names if self.completable((*written, name))]
+        return [name for name in names if self.completable((*written, name), self.need[duties])]
 
-    def may_open(self, written: tuple[str, ...]) -> bool:
+    def may_open(self, written: tuple[str, ...], duties: int = 0) -> bool:
         """Whether an undeclared key may come next (which name does not matter: a lone surrogate is never declared)."""
-        return self.is_open and self.completable((*written, "\ud800"))
+        return self.is_open and self.completable((*written, "\ud800"), max(0, self.need[duties] - 1))
 
-    def may_close(self, written: tuple[str, ...]) -> bool:
+    def may_close(self, written: tuple[str, ...], duties: int = 0) -> bool:
         """Whether the object is complete."""
-        return self.required <= set(written) and len(written) >= self.low
+        return self.required <= set(written) and len(written) >= self.low and not duties
 
 
 class Reference:
@@ -152,6 +163,8 @@ class Reference:
         """The state after a byte; empty: it cannot come."""
         places: set[Place] = set()
         for place in state:
+            if not isinstance(place, End):
+                place = place._replace(frame=_with_byte(place.frame, byte)) if self.program.unique else place
             if isinstance(place, Text):
                 self._step_text(place, byte, places)
             elif isinstance(place, Word):
@@ -221,7 +234,7 @@ class Reference:
                 self._close(b + label, frame, places)
         elif op == at.OP_TRIE:
             words = self._words(a)
-            if any(words):
+            if any(words) and self._word_new(a, b"", frame):
                 places.add(Text(a, b"", frame))
             if () in words:
                 self._close(words[()], frame, places)
@@ -229,9 +242,11 @@ class Reference:
             for i in range(b):
                 self._close(int(self.program.alts.data[a + i]), frame, places)
         elif op == at.OP_OBJ:
-            self._enter_object(Object(a, (), frame), 0, places)
+            duties = (1 << int(self.program.ospec.data[a + at.O_DUTIES])) - 1
+            self._enter_object(Object(a, (), duties, frame), 0, places)
         elif op == at.OP_ARR:
-            self._enter_array(Array(a, 0, frame), 8, places)
+            state = int(self.program.aspec.data[a + at.A_STATES])
+            self._enter_array(Array(a, 0, state, (), b"", frame), 8, places)
         elif op == at.OP_DONE:
             self._leave(frame, places)
         elif op == at.OP_POP:
@@ -240,12 +255,23 @@ class Reference:
         elif op == at.OP_KEY:
             assert isinstance(frame, Object)
             rules = self._rules(frame.table)
-            places.add(Word(n, b"", rules.undeclared if rules.may_open(frame.written) else None, frame))
+            is_open = rules.may_open(frame.written, frame.duties)
+            places.add(Word(n, b"", rules.undeclared if is_open else None, frame))
         elif op == at.OP_ITEM:
             assert isinstance(frame, Array)
-            item = self._item(frame)
-            assert item is not None
-            self._close(item, frame._replace(items=frame.items + 1), places)
+            for item, state in self._items(frame):
+                self._close(item, frame._replace(items=frame.items + 1, state=state, text=b""), places)
+        elif op == at.OP_PAY:
+            assert isinstance(frame, Object)
+            paid = frame._replace(duties=frame.duties & ~a)
+            rules = self._rules(frame.table)
+            missing = len(rules.required - set(frame.written))
+            if len(frame.written) + missing + rules.need[paid.duties] <= rules.high:
+                self._close(b, paid, places)
+        elif op == at.OP_FRESH:
+            assert isinstance(frame, Array)
+            if int(self.program.whash.data[a]) not in [_hash(used) for used in frame.used]:
+                self._close(b, frame, places)
         elif op == at.OP_DTRIE:
             places.add(Word(n, b"", None, frame))
         else:
@@ -254,6 +280,13 @@ class Reference:
 
     def _leave(self, frame: Frame, places: set[Place]) -> None:
         """A value in `frame` is complete."""
+        if isinstance(frame, Array) and self._is_unique(frame):
+            text = frame.text.decode().strip()
+            if _is_among(text, frame.used):
+                return
+            frame = frame._replace(used=(*frame.used, text))
+        if isinstance(frame, Object | Array) and self._repeats(frame):
+            return
         if isinstance(frame, Object):
             self._enter_object(frame, 4, places)
         elif isinstance(frame, Array):
@@ -264,20 +297,104 @@ class Reference:
             self._close(frame.after, frame, places)
 
     def _enter_object(self, frame: Object, roots: int, places: set[Place]) -> None:
-        rules = self._rules(frame.table)
-        add = bool(rules.addable(frame.written)) or rules.may_open(frame.written)
-        self._close(self._root(roots, rules.may_close(frame.written), add), frame, places)
+        self._close(self._root(roots, self._may_close(frame), self._may_add(frame)), frame, places)
 
     def _enter_array(self, frame: Array, roots: int, places: set[Place]) -> None:
-        low = int(self.program.aspec.data[frame.table + at.A_MIN])
-        self._close(self._root(roots, frame.items >= low, self._item(frame) is not None), frame, places)
+        self._close(self._root(roots, self._may_close(frame), self._may_add(frame)), frame, places)
+
+    def _may_close(self, frame: Object | Array) -> bool:
+        if isinstance(frame, Object):
+            return self._rules(frame.table).may_close(frame.written, frame.duties)
+        if self._counts(frame):
+            return bool(self.program.aspec.data[frame.state + at.AS_CLOSES])
+        return frame.items >= int(self.program.aspec.data[frame.table + at.A_MIN])
+
+    def _may_add(self, frame: Object | Array) -> bool:
+        if isinstance(frame, Array):
+            return bool(self._items(frame))
+        rules = self._rules(frame.table)
+        return bool(rules.addable(frame.written, frame.duties)) or rules.may_open(frame.written, frame.duties)
+
+    # ------------------------------------------------------------------------------------------ items that differ
+
+    def _is_unique(self, frame: Frame) -> bool:
+        return isinstance(frame, Array) and bool(self.program.aspec.data[frame.table + at.A_FLAGS] & at.AF_UNIQUE)
+
+    def _counts(self, frame: Array) -> bool:
+        return bool(self.program.aspec.data[frame.table + at.A_FLAGS] & at.AF_STATES)
+
+    def _repeats(self, frame: Frame) -> bool:
+        """Whether nothing can be added up to an item that must be new, and that item is then an old one."""
+        closers = b""
+        first = True
+        while isinstance(frame, Object | Array | Call):
+            if not first and isinstance(frame, Array) and self._is_unique(frame):
+                return bool(closers) and _is_among((frame.text + closers).decode().strip(), frame.used)
+            if isinstance(frame, Object | Array):
+                if self._may_add(frame):
+                    return False
+                closers += b"}" if isinstance(frame, Object) else b"]"
+            first = False
+            frame = frame.parent
+        return False
+
+    def _word_new(self, trie: int, prefix: bytes, frame: Frame) -> bool:
+        """Whether a listed word with this beginning has a value that the array does not have; many values: yes."""
+        if not isinstance(frame, Array) or not self._is_unique(frame):
+            return True
+        used = {_hash(text) for text in frame.used}
+        for word, number in self._numbers(trie).items():
+            if bytes(word[: len(prefix)]) == prefix:
+                first, count = self.program.words.data[2 * number : 2 * number + 2].tolist()
+                hashes = set(self.program.whash.data[first : first + count].tolist())
+                if not hashes or hashes - used:
+                    return True
+        return False
+
+    def _numbers(self, trie: int) -> dict[tuple[int, ...], int]:
+        """The words of a literal trie with their numbers: they are in order, from the root's first one on."""
+        first = int(self.program.st.data[6 * trie + 3])
+        return {word: first + place for place, word in enumerate(sorted(self._words(trie)))}
+
+    def _term_new(self, node: int, q: int, characters: int, frame: Frame) -> bool:
+        """Whether a canonically spelled item that stands in a terminal can still become new."""
+        if not isinstance(frame, Array) or not self._is_unique(frame) or self.program.free_spelling:
+            return True
+        text = frame.text.lstrip()
+        used = [item.encode() for item in frame.used if item.encode().startswith(text)]
+        return not used or self._new_below(node, q, characters, text, used)
+
+    def _new_below(self, node: int, q: int, characters: int, text: bytes, used: list[bytes]) -> bool:
+        if not used:
+            return True
+        _, _, _, index = self._node(node)
+        low, high = self._bounds(index)
+        for byte in range(256):
+            following = self._row(q)[byte]
+            if following < 0:
+                continue
+            count = characters
+            final = not any(target >= 0 for target in self._row(following))
+            if not final:
+                if count + 1 > high:
+                    continue
+                count += self._boundary(following)
+            ends = self._label(following) >= 0 and count >= low
+            longer = text + bytes((byte,))
+            if ends and longer not in used:
+                return True
+            left = [item for item in used if item.startswith(longer)]
+            if not final and self._new_below(node, following, count, longer, left):
+                return True
+        return False
 
     # ------------------------------------------------------------------------------------------ steps
 
     def _step_text(self, place: Text, byte: int, places: set[Place]) -> None:
         words = self._words(place.trie)
         prefix = (*place.prefix, byte)
-        if any(len(word) > len(prefix) and word[: len(prefix)] == prefix for word in words):
+        longer = any(len(word) > len(prefix) and word[: len(prefix)] == prefix for word in words)
+        if longer and self._word_new(place.trie, bytes(prefix), place.frame):
             places.add(Text(place.trie, bytes(prefix), place.frame))
         if prefix in words:
             self._close(words[prefix], place.frame, places)
@@ -294,7 +411,8 @@ class Reference:
             if characters + 1 > high:
                 return
             characters += self._boundary(q)
-            places.add(Inside(place.node, q, characters if index >= 0 else 0, place.frame))
+            if self._term_new(place.node, q, characters, place.frame):
+                places.add(Inside(place.node, q, characters if index >= 0 else 0, place.frame))
         label = self._label(q)
         if label >= 0 and characters >= low:
             self._close(following + label, place.frame, places)
@@ -305,9 +423,13 @@ class Reference:
         if self._node(place.node)[0] == at.OP_KEY:
             assert isinstance(frame, Object)
             rules = self._rules(frame.table)
-            words = {name: rules.values[name] for name in rules.addable(frame.written)}
+            words = {name: rules.values[name] for name in rules.addable(frame.written, frame.duties)}
         else:
-            words = {from_symbols(word, True): n for word, n in self._words(self._node(place.node)[1]).items()}
+            trie = self._node(place.node)[1]
+            words = {from_symbols(word, True): n for word, n in self._words(trie).items()}
+            if self._is_unique(frame):
+                assert isinstance(frame, Array)
+                words = {word: n for word, n in words.items() if not _is_among(json.dumps(word), frame.used)}
         q = -1 if place.q is None else self._row(place.q)[byte]
         text = decoded(place.content)
         if byte == QUOTE and text is not None:
@@ -343,8 +465,16 @@ class Reference:
         low, high = self.program.bounds.data[index : index + 2].tolist()
         return low, float("inf") if high < 0 else high
 
+    def _items(self, frame: Array) -> list[tuple[int, int]]:
+        """Nodes of the next item, each with the automaton's state after it."""
+        if not self._counts(frame):
+            item = self._item(frame)
+            return [] if item is None else [(item, 0)]
+        state = self.program.aspec.data[frame.state :]
+        edges = state[at.AS_HEAD : at.AS_HEAD + 2 * int(state[at.AS_EDGES])].tolist()
+        return list(zip(edges[::2], edges[1::2], strict=True))
+
     def _item(self, frame: Array) -> int | None:
-        """The node of the next item, if there may be one."""
         table = self.program.aspec.data[frame.table :]
         prefix, items, high = int(table[at.A_PREFIX]), int(table[at.A_ITEMS]), int(table[at.A_MAX])
         if 0 <= high <= frame.items:
@@ -369,6 +499,9 @@ class Reference:
             self._tries[trie] = found
         return self._tries[trie]
 
+    def _need(self, duties: int, offset: int) -> tuple[int, ...]:
+        return tuple(self.program.ospec.data[offset : offset + (1 << duties)].tolist()) if duties else (0,)
+
     def _rules(self, table: int) -> ObjectRules:
         if table not in self._objects:
             head = self.program.ospec.data[table : table + at.O_HEAD].tolist()
@@ -391,5 +524,26 @@ class Reference:
                 head[at.O_OTHER],
                 head[at.O_MIN],
                 float("inf") if head[at.O_MAX] < 0 else head[at.O_MAX],
+                self._need(head[at.O_DUTIES], head[at.O_NEED]),
             )
         return self._objects[table]
+
+
+def _with_byte(frame: Frame, byte: int) -> Frame:
+    """The frame with one more byte in the open items around."""
+    if isinstance(frame, Array):
+        return frame._replace(text=frame.text + bytes((byte,)), parent=_with_byte(frame.parent, byte))
+    if isinstance(frame, Root):
+        return frame
+    return frame._replace(parent=_with_byte(frame.parent, byte))
+
+
+def _hash(text: str) -> int:
+    return hash_value(json.loads(text, parse_float=Decimal))
+
+
+def _is_among(text: str, others: Iterable[str]) -> bool:
+    from grammars.jsonschema.membership import equal
+
+    value = json.loads(text, parse_float=Decimal)
+    return any(equal(value, json.loads(other, parse_float=Decimal)) for other in others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grammars.kernels.cache import inner
 
+
 @inner
 def _hex(b):
     if 48 <= b <= 57:

@@ -3,17 +3,13 @@
 A matcher keeps its text (TXT), so a finished item is hashed from there: strings by code point, numbers by their
 decimal value (1 is 1.0 is 1e0), objects whatever the order of their keys. The hashes of an array's items hang in a list
 at its frame (F_X): hash, next, hash of the list, its length, first and last place in the text. Different values with
-equal hashes (one pair in 2^64) would count as equal. `hash_value` is the same hash of a Python value.
+equal hashes (one pair in 2^64) would count as equal. `grammars.automaton.hashes` has the same hash of a Python value.
 
 Where the text is not known (a merged trie stands for many tokens) the item's hash is UNKNOWN; what depends on it sets
 M_CHECK, and the tokens concerned are tried out one by one at the end (`masks`).
 """
 
 from __future__ import annotations
-
-import json
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numba import carray
@@ -26,7 +22,6 @@ from grammars.kernels.frames import (
     _i4,
     _i32,
     _i64,
-    _is_unique,
     _mix,
     _note,
     _pointer8,
@@ -36,8 +31,6 @@ from grammars.kernels.frames import (
 from grammars.kernels.layout import *
 from grammars.kernels.spelling import _escape, _hex
 
-SEED = 0x1F83D9ABFB41BD6B
-(V_STRING, V_NUMBER, V_ARRAY, V_OBJECT, V_PAIR, V_ZERO, V_NULL, V_FALSE, V_TRUE) = range(101, 110)
 FARTHEST = 1_000_000_000  # exponents beyond are all alike
 MARGIN = 512  # room behind the text for what would close it
 
@@ -89,7 +82,7 @@ def _number_hash(txt, at, end):
     negative = _u1(txt, at) == 45
     if negative:
         at += 1
-    first, last, point, digits = np.int64(-1), np.int64(-1), np.int64(-1), at
+    first, last, point = np.int64(-1), np.int64(-1), np.int64(-1)
     while at < end:
         b = _u1(txt, at)
         if b == 46:
@@ -188,53 +181,6 @@ def hash_text(address, size):
     """Hash of the JSON value that stands in the first `size` bytes of the text (for tests)."""
     ctx = _context(address)
     return _value_hash(ctx, _i64(ctx, MAT), np.int64(0), np.int64(size))
-
-
-_WORD = (1 << 64) - 1
-
-
-def _mixed(h: int, value: int) -> int:
-    """`frames._mix` on Python integers."""
-    x = (((h ^ value) & _WORD) * 0x9E3779B97F4A7C15) & _WORD
-    x ^= x >> 29
-    return x - (1 << 64) if x >> 63 else x
-
-
-def hash_value(value: Any) -> int:
-    """The hash of a JSON value: equal values, equal hashes (`_value_hash` works it out from the text)."""
-    if value is None or isinstance(value, bool):
-        return _mixed(SEED, V_NULL if value is None else V_TRUE if value else V_FALSE)
-    if isinstance(value, str):
-        h = _mixed(SEED, V_STRING)
-        for character in value:
-            h = _mixed(h, ord(character) + 1)
-        return h
-    if isinstance(value, dict):
-        total = _mixed(SEED, V_OBJECT)
-        for key, item in value.items():
-            total += _mixed(hash_value(key), hash_value(item))
-        return _mixed(total, V_PAIR)
-    if isinstance(value, (list, tuple)):
-        h = _mixed(SEED, V_ARRAY)
-        for item in value:
-            h = _mixed(h, hash_value(item))
-        return _mixed(h, V_PAIR)
-    return _number_value(value)
-
-
-def _number_value(value: Any) -> int:
-    number = Fraction(value) if isinstance(value, int) else Fraction(json.dumps(value))
-    if not number:
-        return _mixed(SEED, V_ZERO)
-    exponent = 0
-    while number.denominator != 1:
-        number, exponent = number * 10, exponent - 1
-    digits = str(abs(number.numerator))
-    stripped = digits.rstrip("0")
-    h = _mixed(SEED, V_NUMBER + (1000 if number < 0 else 0))
-    for digit in stripped:
-        h = _mixed(h, ord(digit))
-    return _mixed(h, exponent + len(digits) - len(stripped))
 
 
 # ------------------------------------------------------------------------------------------------------ items of arrays

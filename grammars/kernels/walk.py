@@ -134,6 +134,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                 if start == 0 and depth == 0 and not merged:
                     child = _i4(_i32(ctx, ROOTC), symbol)
                     if child < i:
+                        mat[M_POS] = pos
                         return
                     i = child
                 else:
@@ -331,7 +332,8 @@ def _tier1(ctx, q, low, high, limit):
     place = _mix(0, key) & (keys.size - 1)
     while keys[place] != 0:
         if keys[place] == key:
-            return values[place]
+            # arrays that the entry points into may have grown since this matcher learned their addresses
+            return values[place] if _i64(ctx, TIER1)[0] == ctx[S_TIER1] else np.int64(-1)
         place = (place + 1) & (keys.size - 1)
     return -1
 

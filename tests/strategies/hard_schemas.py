@@ -118,4 +118,48 @@ HARD_SCHEMAS: dict[str, dict[str, Any]] = {
         "properties": {"a": {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"]}},
         "additionalProperties": {"type": "object", "additionalProperties": {"const": 1}},
     },
+    "unique anything": {"type": "array", "uniqueItems": True},
+    "unique words": {"type": "array", "items": {"enum": list(NAMES)}, "uniqueItems": True, "minItems": 2},
+    "unique short strings": {"type": "array", "items": {"type": "string", "maxLength": 1}, "uniqueItems": True},
+    "unique pattern": {
+        "type": "array",
+        "items": {"type": "string", "pattern": "^(a|ab|b(c|é)*)$"},
+        "uniqueItems": True,
+    },
+    "unique numbers": {
+        "type": "array",
+        "items": {"anyOf": [{"type": "integer", "minimum": -3, "maximum": 17}, {"const": 1.5}, {"type": "null"}]},
+        "uniqueItems": True,
+    },
+    "unique objects": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "maxProperties": 1},
+        "uniqueItems": True,
+    },
+    "unique open objects": {"type": "array", "items": {"type": "object"}, "uniqueItems": True},
+    "unique constants": {
+        "type": "array",
+        "items": {"enum": [{"a": 1, "b": [1]}, {"a": 1}, [1], [1, 2], "a", 1, 12, True, None]},
+        "uniqueItems": True,
+    },
+    "unique in unique": {
+        "type": "array",
+        "items": {"type": "array", "uniqueItems": True, "maxItems": 2, "items": {"enum": [1, 12, "a"]}},
+        "uniqueItems": True,
+        "maxItems": 4,
+    },
+    "unique tuple": {
+        "type": "array",
+        "prefixItems": [{"type": "string"}, {"type": ["string", "integer"]}],
+        "items": {"type": ["integer", "object"], "properties": {"a": {"const": 1}}, "additionalProperties": False},
+        "uniqueItems": True,
+    },
+    "contains": {"type": "array", "items": {"enum": [1, 12, "a"]}, "contains": {"type": "integer"}, "maxItems": 3},
+    "contains a few": {"type": "array", "contains": {"const": 1}, "minContains": 2, "maxContains": 3},
+    "contains two kinds": {
+        "allOf": [{"contains": {"type": "integer"}}, {"contains": {"minimum": 5}}],
+        "type": "array",
+        "items": {"type": ["integer", "string"]},
+        "uniqueItems": True,
+    },
 }
