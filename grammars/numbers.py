@@ -1,25 +1,30 @@
-"""Languages of JSON numbers under bounds and multipleOf, as lazily built byte DFAs.
+"""Languages of JSON numbers under bounds and divisors, as lazily built byte DFAs.
 
-Beside `grammars.regex`; the engine reads the same protocol (key, start, row, label, boundary). A number is the union of
-up to three forms, each read by a machine of `_digits`: an integer, digits with a point, a mantissa with an exponent. A
-state holds one state of each machine that is still in the running.
+Beside `grammars.regex`; the engine reads the same protocol (key, start, row, label, boundary) and `distances`. A number
+is the union of up to three forms, each read by a machine of `_digits` or `_scientific`: an integer, digits with a
+point, a mantissa with an exponent. A state holds one state of each machine that is still in the running. The divisors
+are what the number must be a multiple of (all of several: of their least common multiple) and what it must not be.
+
+What has a point or an exponent is read as a double, so no such spelling overflows. Integers are as long as they like.
 
 spelling="canonical" is what `json.dumps` prints, and a little more: at most 21 digits behind the point (a model cannot
-write zeros for ever), exponents from e+16 and e-05 on as `repr` has them. A number with a point or an exponent is read
-back as a float, so it must satisfy the bounds both exactly and after rounding: 0.09999999999999999999999 is not below
-0.1. With integer=True there is neither point nor exponent.
+write zeros for ever), exponents from e+16 and e-05 on as `repr` has them. A number with a point or an exponent must
+satisfy the bounds both exactly and after rounding: 0.09999999999999999999999 is not below 0.1. With integer=True there
+is neither point nor exponent.
 
-spelling="any" is every RFC 8259 spelling of a value that satisfies the constraints, exactly. Such a language is not
-regular when exponents are free; refused although right are only
-  - an exponent behind more than 24 digits before the point, or behind 0.000... with more than 24 zeros; with a step
-    (integer, multipleOf) also behind more than 24 digits after the point;
-  - an exponent where the step, written as k / 10**s, (k without zeros at its end) has a k of more than 100.
+spelling="any" is every RFC 8259 spelling of a value that satisfies the constraints, exactly. Refused although right are
+  - more than 308 digits before a point, exponents of more than 3 digits, and with an exponent a value (but for 0) that
+    is below 5e-324 or beyond what a double holds;
+  - an exponent behind more than 24 digits before the point, or behind 0.000... with more than 24 zeros; with a divisor
+    (integer, multipleOf, their denials) also behind more than 24 digits after the point;
+  - an exponent where a divisor, written as k / 10**s, (k without zeros at its end) has a k of more than 100;
+  - above 0 (exclusively) or without divisors that 0 has, a decimal below 1e-300: a double reads it as 0 or nearly so.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -27,24 +32,61 @@ from math import inf, nextafter
 from sys import float_info
 from typing import Protocol
 
-from grammars._digits import MAX_FRACTION, End, Plain, Scientific, State, places
-from grammars.regex import ByteDfa, CharDfa, parse
+from grammars._digits import MAX_FRACTION, MAX_WHOLE, End, Plain, State
+from grammars._divisors import Divisors, least_common_multiple, places
+from grammars._scientific import Scientific
 
 __all__ = ["NumberDfa", "number_dfa"]
 
 _DEAD_ROW = array("i", [-1]) * 256
 _MAX_STEP = 100
 _BYTES = b"0123456789.eE+-"
+_FAR = 1 << 30
+_BIGGEST = (Fraction(repr(float_info.max)), False)
+_SMALLEST = (Fraction(5, 10**324), False)
+_TINY = (Fraction(1, 10**300), False)
+_ZERO, _ABOVE_ZERO = (Fraction(0), False), (Fraction(0), True)
 
 Number = int | float | Decimal
 
 
 class _Machine(Protocol):
     start: State
+    farthest: int
 
     def step(self, state: State, byte: int) -> State | None: ...
     def accepting(self, state: State) -> bool: ...
     def live(self, state: State) -> bool: ...
+    def distance(self, state: State) -> int: ...
+
+
+class _Part:
+    """A machine with its live moves and distances remembered: many states of a `NumberDfa` share a state of it."""
+
+    def __init__(self, machine: _Machine) -> None:
+        self.machine = machine
+        self.start = machine.start if machine.live(machine.start) else None
+        self._moves: dict[State, list[State | None]] = {}
+        self._distances: dict[State, int] = {}
+
+    def moves(self, state: State) -> list[State | None]:
+        """The state after each of `_BYTES`, None where nothing good follows."""
+        found = self._moves.get(state)
+        if found is None:
+            step, live = self.machine.step, self.machine.live
+            found = []
+            for byte in _BYTES:
+                target = step(state, byte)
+                found.append(target if target is not None and live(target) else None)
+            self._moves[state] = found
+        return found
+
+    def distance(self, state: State) -> int:
+        """Bytes to a near end."""
+        found = self._distances.get(state)
+        if found is None:
+            found = self._distances[state] = self.machine.distance(state)
+        return found
 
 
 def _exact(value: Number) -> Fraction:
@@ -56,7 +98,8 @@ class NumberDfa:
 
     def __init__(self, key: Hashable, positive: list[_Machine], negative: list[_Machine]) -> None:
         self.key = key
-        self._machines = {False: positive, True: negative}
+        self._parts = {False: [_Part(m) for m in positive], True: [_Part(m) for m in negative]}
+        self._farthest = 1 + max((m.farthest for m in (*positive, *negative)), default=0)
         self._ids: dict[State, int] = {}
         self._states: list[State] = []
         self._rows: list[array[int] | None] = []
@@ -72,21 +115,33 @@ class NumberDfa:
         return number
 
     def _begin(self, negative: bool) -> State:
-        machines = self._machines[negative]
-        return (negative, *(m.start if m.live(m.start) else None for m in machines))
+        return (negative, *(part.start for part in self._parts[negative]))
 
     def label(self, state: int) -> int:
         """0 where the number may end, else -1."""
         parts = self._states[state]
         if parts[0] is None:
             return -1
-        machines = self._machines[parts[0]]
-        good = any(part is not None and m.accepting(part) for m, part in zip(machines, parts[1:], strict=True))
-        return 0 if good else -1
+        pairs = zip(self._parts[parts[0]], parts[1:], strict=True)
+        return 0 if any(own is not None and part.machine.accepting(own) for part, own in pairs) else -1
 
     def boundary(self, state: int) -> bool:
         """Numbers have no characters of more than one byte."""
         return True
+
+    def distances(self, state: int) -> tuple[int, int, int]:
+        """Bytes to a near end (some next byte lowers them by one), to an end of another label (there is none), and
+        a bound on the first for all states. Worked out from the state alone: bounded numbers have many of them."""
+        parts = self._states[state]
+        if parts[0] is None:
+            near = min(self._near(self._begin(False)), 1 + self._near(self._begin(True)))
+        else:
+            near = self._near(parts)
+        return near, _FAR, self._farthest
+
+    def _near(self, parts: State) -> int:
+        pairs = zip(self._parts[parts[0]], parts[1:], strict=True)
+        return min((part.distance(own) for part, own in pairs if own is not None), default=_FAR)
 
     def row(self, state: int) -> array[int]:
         """The 256 targets of a state, -1 dead."""
@@ -100,16 +155,13 @@ class NumberDfa:
             if any(part is not None for part in negative[1:]):
                 row[0x2D] = self._id(negative)
             parts = self._begin(False)
-        machines = self._machines[parts[0]]
-        for byte in _BYTES:
-            if row[byte] >= 0:
-                continue
-            targets = []
-            for machine, part in zip(machines, parts[1:], strict=True):
-                target = None if part is None else machine.step(part, byte)
-                targets.append(target if target is not None and machine.live(target) else None)
-            if any(target is not None for target in targets):
-                row[byte] = self._id((parts[0], *targets))
+        sign, dead = parts[0], (None,) * len(_BYTES)
+        rows = [
+            dead if own is None else part.moves(own) for part, own in zip(self._parts[sign], parts[1:], strict=True)
+        ]
+        for byte, targets in zip(_BYTES, zip(*rows, strict=True), strict=False):
+            if row[byte] < 0 and any(target is not None for target in targets):
+                row[byte] = self._id((sign, *targets))
         self._rows[state] = row
         return row
 
@@ -125,21 +177,41 @@ def number_dfa(
     maximum: Number | None = None,
     exclusive_minimum: Number | None = None,
     exclusive_maximum: Number | None = None,
-    multiple_of: Number | None = None,
+    multiple_of: Number | Iterable[Number] | None = None,
+    not_multiple_of: Iterable[Number] = (),
+    plain_integer: bool = False,
     spelling: str = "canonical",
-) -> NumberDfa | ByteDfa | None:
+) -> NumberDfa | None:
     """The numbers within the bounds, as a byte DFA; None when there is none.
 
-    Bounds are exact (a float stands for the decimal that `repr` prints). Equal constraints share one automaton.
+    Multiples of each of `multiple_of` and of none of `not_multiple_of`; with `plain_integer`, integers written without
+    point and exponent. Bounds and divisors are exact (a float stands for the decimal that `repr` prints). Equal
+    constraints share one automaton.
     """
     if spelling not in ("canonical", "any"):
         raise ValueError(f"spelling {spelling!r} is neither 'canonical' nor 'any'")
     low = _tighter(minimum, exclusive_minimum, 1)
     high = _tighter(maximum, exclusive_maximum, -1)
-    step = None if multiple_of is None else _exact(multiple_of)
-    if step is not None and step <= 0:
-        raise ValueError(f"multiple_of is {multiple_of}, it must be positive")
-    return _build(integer, low, high, step, spelling)
+    wanted = () if multiple_of is None else multiple_of if isinstance(multiple_of, Iterable) else (multiple_of,)
+    steps = [_divisor("multiple_of", value) for value in wanted]
+    step = least_common_multiple([*steps, Fraction(1)] if integer or plain_integer else steps)
+    banned: set[Fraction] = set()
+    for value in not_multiple_of:
+        common = least_common_multiple(filter(None, (step, _divisor("not_multiple_of", value))))
+        assert common is not None
+        banned.add(common)
+    if step in banned:
+        return None
+    kept = tuple(sorted(b for b in banned if not any(b != other and (b / other).denominator == 1 for other in banned)))
+    form = "plain" if plain_integer else "integer" if integer else "number"
+    return _build(form, low, high, Divisors(step, kept), spelling)
+
+
+def _divisor(name: str, value: Number) -> Fraction:
+    exact = _exact(value)
+    if exact <= 0:
+        raise ValueError(f"{name} is {value}, it must be positive")
+    return exact
 
 
 def _tighter(closed: Number | None, opened: Number | None, sign: int) -> End:
@@ -155,102 +227,111 @@ def _tighter(closed: Number | None, opened: Number | None, sign: int) -> End:
     return value * sign, is_open
 
 
-def _largest(past: str) -> str:
-    """A pattern for digit strings that are, as fractions, at most `past`."""
-    smaller = [past[:i] + f"[0-{int(d) - 1}]" + r"\d*" for i, d in enumerate(past) if d != "0"]
-    return "(?:" + "|".join([*smaller, *(past[:i] for i in range(1, len(past) + 1))]) + ")"
-
-
-def _free_pattern(integer: bool, spelling: str) -> str | None:
-    """All numbers; None where a pattern cannot say it."""
-    if spelling == "any":
-        return None if integer else r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?"
-    whole = r"0|-?[1-9]\d*"
-    if integer:
-        return whole
-    digits = rf"\d{{0,{MAX_FRACTION - 1}}}[1-9]"
-    top = str(float_info.max)[2:18]
-    exponent = r"\+(?:1[6-9]|[2-9]\d|[12]\d\d|30[0-7])|-(?:0[5-9]|[1-9]\d|[12]\d\d|3[01]\d|32[0-3])"
-    large = rf"[1-9](?:\.{digits})?e(?:{exponent})"
-    largest = rf"1(?:\.(?=\d{{0,{MAX_FRACTION - 1}}}[1-9]e){_largest(top)})?e\+308"
-    return rf"{whole}|-?(?:(?:0|[1-9]\d*)\.\d{{1,{MAX_FRACTION}}}|{large}|{largest}|5e-324)"
-
-
 @lru_cache(maxsize=4096)
-def _build(integer: bool, low: End, high: End, step: Fraction | None, spelling: str) -> NumberDfa | ByteDfa | None:
-    if low is None and high is None and (step is None or (integer and step.numerator == 1)):
-        pattern = _free_pattern(integer, spelling)
-        if pattern is not None:
-            return ByteDfa(CharDfa(parse(pattern, dialect="python", search=False)), "utf8")
+def _build(form: str, low: End, high: End, divisors: Divisors, spelling: str) -> NumberDfa | None:
     sides: list[list[_Machine]] = []
     for bottom, top in ((low, high), (_flip(high), _flip(low))):
         if bottom is None or bottom[0] < 0:
-            bottom = (Fraction(0), False)
-        empty = top is not None and (top[0] < bottom[0] or (top[0] == bottom[0] and (top[1] or bottom[1])))
-        sides.append([] if empty else _machines(integer, bottom, top, step, spelling, negative=len(sides) == 1))
-    dfa = NumberDfa(("number", integer, low, high, step, spelling), *sides)
-    return None if dfa.is_empty() else dfa
+            bottom = _ZERO
+        if bottom == _ZERO and divisors.banned:
+            bottom = _ABOVE_ZERO  # everything divides 0
+        if top is not None and _crossed(bottom, top):
+            sides.append([])
+        elif spelling == "any":
+            sides.append(_any_machines(form, bottom, top, divisors))
+        else:
+            sides.append(_canonical_machines(form, bottom, top, divisors, negative=len(sides) == 1))
+    dfa = NumberDfa(("number", form, low, high, divisors, spelling), *sides)
+    if not dfa.is_empty():
+        return dfa
+    if spelling == "canonical" and form == "number":
+        # An interval between two doubles: decimals lie in it, though whoever reads them as doubles will not see it.
+        return _build(form, low, high, divisors, "any")
+    return None
 
 
 def _flip(end: End) -> End:
     return None if end is None else (-end[0], end[1])
 
 
-def _machines(
-    integer: bool, low: tuple[Fraction, bool], high: End, step: Fraction | None, spelling: str, *, negative: bool
+def _crossed(low: tuple[Fraction, bool], high: tuple[Fraction, bool]) -> bool:
+    return high[0] < low[0] or (high[0] == low[0] and (high[1] or low[1]))
+
+
+def _any_machines(form: str, low: tuple[Fraction, bool], high: End, divisors: Divisors) -> list[_Machine]:
+    """Every spelling of the magnitudes in an interval."""
+    zero = low == _ZERO
+    if form == "plain":
+        return [Plain(low, high, divisors, 0)]
+    if low == _ABOVE_ZERO and (high is None or high[0] > _TINY[0]):
+        low = _TINY
+    machines: list[_Machine] = [Plain(low, high, divisors, None)]
+    least, most = max(low if low[0] else _SMALLEST, _SMALLEST), min(high or _BIGGEST, _BIGGEST, key=_upper)
+    if _small(divisors) and (zero or not _crossed(least, most)):
+        machines.append(Scientific(least, most, divisors, canonical=False, zero=zero))
+    return machines
+
+
+def _upper(end: tuple[Fraction, bool]) -> tuple[Fraction, bool]:
+    return end[0], not end[1]
+
+
+def _canonical_machines(
+    form: str, low: tuple[Fraction, bool], high: End, divisors: Divisors, *, negative: bool
 ) -> list[_Machine]:
-    """The machines for the magnitudes in an interval."""
+    """What json.dumps prints of the magnitudes in an interval."""
     machines: list[_Machine] = []
-    whole_step = None if step is None else Fraction(step.numerator)
-    if spelling == "any":
-        if integer:
-            step = whole_step or Fraction(1)
-        plain = Plain(low, high, step, None)
-        if not plain.live(plain.start):
-            return []
-        machines.append(plain)
-        if _small(step):
-            machines.append(Scientific(low, high, step, canonical=False))
-        return machines
     first = low[0].__floor__() + 1 if low[1] else low[0].__ceil__()
     last = None if high is None else high[0].__ceil__() - 1 if high[1] else high[0].__floor__()
     first = max(first, 1) if negative else first
-    if last is None or first <= last:
+    whole = divisors if form != "number" else _of_integers(divisors)
+    if whole is not None and (last is None or first <= last):
         top = None if last is None else (Fraction(last), False)
-        machines.append(Plain((Fraction(first), False), top, whole_step or Fraction(1), 0))
-    if not integer:
-        machines += _float_machines(low, high, step)
+        machines.append(Plain((Fraction(first), False), top, whole, 0))
+    if form == "number":
+        machines += _float_machines(low, high, divisors)
     return machines
 
 
-def _float_machines(low: tuple[Fraction, bool], high: End, step: Fraction | None) -> list[_Machine]:
+def _of_integers(divisors: Divisors) -> Divisors | None:
+    """The same among integers; None where none is left."""
+    if not divisors.all:
+        return divisors
+    step = least_common_multiple([divisors.step or Fraction(1), Fraction(1)])
+    banned = tuple(least_common_multiple((value, Fraction(1))) or value for value in divisors.banned)
+    return (
+        None if step in banned or any((step / b).denominator == 1 for b in banned if step) else Divisors(step, banned)
+    )
+
+
+def _float_machines(low: tuple[Fraction, bool], high: End, divisors: Divisors) -> list[_Machine]:
     """Canonical numbers that are read back as floats: the bounds hold exactly and for the rounded value."""
-    biggest = Fraction(float_info.max)
-    if low[0] > biggest:
+    if low[0] > _BIGGEST[0]:
         return []
     low = max(low, _lowest_safe(*low))
-    top = high
-    if high is None or high[0] > biggest:
-        high = (biggest, False)
-    high = min(high, _highest_safe(*high), key=lambda end: (end[0], not end[1]))
+    if high is None or high[0] >= _BIGGEST[0]:
+        high = _BIGGEST
+    else:
+        high = min(high, _highest_safe(*high), key=_upper)
     machines: list[_Machine] = []
     grid = 10**MAX_FRACTION
+    plain = min(high, (Fraction(10**MAX_WHOLE), True), key=_upper)
     first = (low[0] * grid).__floor__() + 1 if low[1] else (low[0] * grid).__ceil__()
-    last = (high[0] * grid).__ceil__() - 1 if high[1] else (high[0] * grid).__floor__()
-    fraction = MAX_FRACTION if step is None else max(places(step), 1)
+    last = (plain[0] * grid).__ceil__() - 1 if plain[1] else (plain[0] * grid).__floor__()
+    fraction = MAX_FRACTION if divisors.step is None else max(places(divisors.step), 1)
     if first <= last:
-        # Without an upper bound the digits before a point are as free as those of an integer.
-        end = None if top is None else (Fraction(last, grid), False)
-        machines.append(Plain((Fraction(first, grid), False), end, step, fraction, pointed=True))
-    if _small(step):
-        smallest = (Fraction(5, 10**324), False)
-        machines.append(Scientific(max(low, smallest), high, step, canonical=True))
+        machines.append(
+            Plain((Fraction(first, grid), False), (Fraction(last, grid), False), divisors, fraction, pointed=True)
+        )
+    low = max(low, _SMALLEST)
+    if _small(divisors) and not _crossed(low, high):
+        machines.append(Scientific(low, high, divisors, canonical=True))
     return machines
 
 
-def _small(step: Fraction | None) -> bool:
-    """May exponents be combined with this step?"""
-    return step is None or int(str(int(step * 10 ** places(step))).rstrip("0")) <= _MAX_STEP
+def _small(divisors: Divisors) -> bool:
+    """May exponents be combined with these divisors?"""
+    return all(int(str(int(value * 10 ** places(value))).rstrip("0")) <= _MAX_STEP for value in divisors.all)
 
 
 def _as_float(value: Fraction) -> tuple[float, Fraction]:

@@ -226,8 +226,6 @@ class JsonLowering:
     def number(self, value: NumberValue) -> list[int]:
         """Terminals of a number: none if no number fits."""
         spelling = "any" if self.free else "canonical"
-        if len(value.multiple_of) > 1:
-            raise UnsupportedSchema("", "multipleOf", "cannot be combined with another multipleOf here")
         key = ("number", spelling, value)
         q = self.store.extras.get(key)
         if q is None:
@@ -237,7 +235,9 @@ class JsonLowering:
                 maximum=value.maximum,
                 exclusive_minimum=value.exclusive_minimum,
                 exclusive_maximum=value.exclusive_maximum,
-                multiple_of=value.multiple_of[0] if value.multiple_of else None,
+                multiple_of=value.multiple_of,
+                not_multiple_of=value.not_multiple_of,
+                plain_integer=value.plain_integer,
                 spelling=spelling,
             )
             q = self.store.extras[key] = -1 if dfa is None else self.store.start_of(dfa)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,7 +26,11 @@ _MAX_STATES = 1 << 18
 
 
 class Terminal(Protocol):
-    """A lazily built byte automaton. Every state that `row` names is live."""
+    """A lazily built byte automaton. Every state that `row` names is live.
+
+    It may have three more methods: `shared(state)`, a name under which equal states of several terminals are one;
+    `following(state)`, the targets without a row; `distances(state)`, what `TerminalStore.measure` wants to know.
+    """
 
     @property
     def key(self) -> Hashable:
@@ -65,6 +69,10 @@ class TableTerminal:
             row[byte] = target
         return row
 
+    def following(self, state: int) -> Collection[int]:
+        """The targets of a state."""
+        return self._edges[state].values()
+
     def label(self, state: int) -> int:
         """The label, -1 if the state does not accept."""
         return self._labels.get(state, -1)
@@ -84,7 +92,9 @@ class TerminalStore:
         self.dist = GrowArray(np.int32, 1536, fill=FAR)
         self._owner: list[tuple[Terminal, int]] = []
         self._ids: dict[Hashable, dict[int, int]] = {}
-        self._measured: set[int] = set()
+        # distances: by terminal, once it is measured; of the states that many share, by their name
+        self._distances: dict[Hashable, Callable[[int], tuple[int, int, int]]] = {}
+        self._named: dict[Hashable, tuple[int, int, int]] = {}
         self._shared: dict[Hashable, int] = {}
         self.extras: dict[Hashable, object] = {}
         self.tier1: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
@@ -125,10 +135,16 @@ class TerminalStore:
         label = terminal.label(local)
         flags = BOUNDARY if terminal.boundary(local) else 0
         self.info.extend((label + 1 | flags,))
-        self.dist.extend((FAR, FAR, FAR))
+        measured = self._distances.get(terminal.key)
+        known_distance = (
+            measured(local) if measured is not None else self._named.get(name) if name is not None else None
+        )
+        self.dist.extend(known_distance or (FAR, FAR, FAR))
         if label >= 0 and not flags:
             # an accepting state outside of string content is final more often than not: find out now
-            self.fill(q)
+            following = getattr(terminal, "following", None)
+            if following is None or not following(local):
+                self.fill(q)
         return q
 
     def fill(self, q: int) -> None:
@@ -164,39 +180,61 @@ class TerminalStore:
 
     def measure(self, start: int) -> None:
         """Compute `dist` for all states from `start` on: bytes to the nearest state of label 0, and of a higher one;
-        and a bound on how far from the nearest of either any later state can be."""
-        if start in self._measured:
+        and a bound on how far from the nearest of either any later state can be.
+
+        A terminal with `distances` is asked state by state, also for those that are added later. All states of any
+        other are visited, in its own numbers: they need not be written out.
+        """
+        terminal, _ = self._owner[start]
+        if terminal.key in self._distances:
             return
-        order, seen = [start], {start}
-        for q in order:
-            self.fill(q)
-            for t in set(self.trans.data[256 * q : 256 * q + 256].tolist()):
-                if t >= 0 and t not in seen:
-                    seen.add(t)
-                    order.append(t)
-        before: dict[int, list[int]] = {q: [] for q in order}
-        for q in order:
-            for t in set(self.trans.data[256 * q : 256 * q + 256].tolist()):
-                if t >= 0:
-                    before[t].append(q)
-        dist = self.dist.data
-        nearest = dict.fromkeys(order, FAR)
-        for column in (0, 1):
-            labels = [(int(self.info.data[q]) & 0xFFFF) - 1 for q in order]
-            front = [q for q, label in zip(order, labels, strict=True) if label >= 0 and min(label, 1) == column]
-            reached = dict.fromkeys(front, 0)
-            for q in front:
-                for p in before[q]:
-                    if p not in reached:
-                        reached[p] = reached[q] + 1
-                        front.append(p)
-            for q, steps in reached.items():
-                dist[3 * q + column] = steps
-                nearest[q] = min(nearest[q], steps)
-        most = max(nearest.values())
-        for q in order:
-            dist[3 * q + 2] = min(int(dist[3 * q + 2]), most)
-        self._measured.update(order)
+        own: Callable[[int], tuple[int, int, int]] | None = getattr(terminal, "distances", None)
+        if own is None:
+            explored = _explored(terminal)
+            own = explored.__getitem__
+            shared = getattr(terminal, "shared", None)
+            for place, found in explored.items():
+                name = None if shared is None else shared(place)
+                if name is not None:
+                    self._named[name] = found
+                    if name in self._shared:
+                        self._set_distance(self._shared[name], found)
+        self._distances[terminal.key] = own
+        for place, q in self._ids[terminal.key].items():
+            if q >= 0:
+                self._set_distance(q, own(place))
+
+    def _set_distance(self, q: int, found: tuple[int, int, int]) -> None:
+        self.dist.data[3 * q : 3 * q + 3] = found
+
+
+def _explored(terminal: Terminal) -> dict[int, tuple[int, int, int]]:
+    """Distances of all states of a terminal."""
+    following = getattr(terminal, "following", None)
+    before: dict[int, list[int]] = {terminal.start: []}
+    order = [terminal.start]
+    for state in order:
+        for target in set(terminal.row(state)) if following is None else following(state):
+            if target >= 0:
+                if target not in before:
+                    before[target] = []
+                    order.append(target)
+                before[target].append(state)
+    labels = [(state, terminal.label(state)) for state in order]
+    columns = []
+    for column in (0, 1):
+        front = [state for state, label in labels if label >= 0 and min(label, 1) == column]
+        reached = dict.fromkeys(front, 0)
+        for state in front:
+            steps = reached[state] + 1
+            for previous in before[state]:
+                if previous not in reached:
+                    reached[previous] = steps
+                    front.append(previous)
+        columns.append(reached)
+    first, second = columns
+    most = max(min(first.get(state, FAR), second.get(state, FAR)) for state in order)
+    return {state: (first.get(state, FAR), second.get(state, FAR), most) for state in order}
 
 
 _current: list[TerminalStore] = []

@@ -143,7 +143,7 @@ def _type(r: _Reading, value: Any) -> None:
         number |= name == "number"
     r.facts.types &= bits
     if integer and not number:
-        r.facts.add(NUMBER, Atom("integer", None, r.where("type")))
+        r.facts.add(NUMBER, Atom("integer", r.scope.dialect.year == 4, r.where("type")))
 
 
 def _values(r: _Reading, keyword: str, values: list[Any]) -> None:

@@ -6,9 +6,10 @@ Each function gets the atoms of one conjunct and returns its alternatives: none,
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, floor, isinf, lcm
+from math import ceil, floor, isinf
 from typing import TYPE_CHECKING, Any
 
+from grammars._divisors import Divisors, least_common_multiple
 from grammars.errors import UnsupportedSchema
 from grammars.jsonschema._atoms import Atom, exact
 from grammars.jsonschema._glance import plainly_inhabited
@@ -132,7 +133,8 @@ def numbers(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
         return [LiteralValue(value) for value in values]
     bounds = _Bounds()
     multiples: list[Any] = []
-    integer, holes, late = False, [], []
+    denied: list[Any] = []
+    integer, plain, holes, late = False, False, [], []
     for atom in atoms:
         kind, value, _ = atom
         if kind in ("min", "xmin", "max", "xmax"):
@@ -141,26 +143,26 @@ def numbers(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
             if value not in multiples:
                 multiples.append(value)
         elif kind == "integer":
-            integer = True
+            integer, plain = True, plain or bool(value)
+        elif kind in ("nmultiple", "ninteger"):
+            divisor = value if kind == "nmultiple" else 1
+            if divisor not in denied:
+                denied.append(divisor)
         elif kind == "notin":
             holes.extend(value.values())
         else:
             late.append(atom)
-    if integer and any(atom.kind == "ninteger" for atom in late):
-        return []
+    if late:
+        raise UnsupportedSchema(late[0].where, *late[0].value)
     step = _step(integer, multiples)
-    if any(atom.kind == "nmultiple" and step is not None and step % exact(atom.value) == 0 for atom in late):
+    banned = tuple(_step(False, [divisor] if step is None else [step, divisor]) for divisor in denied)
+    if step in banned:
         return []
-    result: list[Alternative] = []
-    for part in _cut(bounds, [hole for hole in holes if step is None or exact(hole) % step == 0], step):
-        if not part.empty(step):
-            result.append(part.value(integer, tuple(multiples)))
-    if result and late:
-        atom = late[0]
-        if atom.kind == "unsupported":
-            raise UnsupportedSchema(atom.where, *atom.value)
-        raise UnsupportedSchema(atom.where, "not", f'of "{atom.kind[1:]}" has no form yet', "State it positively.")
-    return result
+    divisors = Divisors(step, tuple(value for value in banned if value is not None))
+    holes = [hole for hole in holes if divisors.hold(exact(hole))]
+    cut = _cut(bounds, holes)
+    common = (tuple(multiples), tuple(denied), plain)
+    return [part.value(integer, *common) for part in cut if not part.empty(divisors)]
 
 
 class _Bounds:
@@ -184,20 +186,22 @@ class _Bounds:
         elif self.high is None or value < self.high[0] or (value == self.high[0] and strict):
             self.high = (value, strict)
 
-    def empty(self, step: Fraction | None) -> bool:
+    def empty(self, divisors: Divisors) -> bool:
         if self.low is None or self.high is None:
             return False
         low, high = exact(self.low[0]), exact(self.high[0])
         if low > high or (low == high and (self.low[1] or self.high[1])):
             return True
+        step = divisors.step
         if step is None:
-            return False
+            return low == high and not divisors.hold(low)
         first, last = ceil(low / step), floor(high / step)
         first += self.low[1] and first * step == low
         last -= self.high[1] and last * step == high
-        return first > last
+        multiples = Divisors(None, tuple(value / step for value in divisors.banned))
+        return first > last or not multiples.some(first, last)
 
-    def value(self, integer: bool, multiples: tuple[Any, ...]) -> NumberValue:
+    def value(self, integer: bool, multiples: tuple[Any, ...], denied: tuple[Any, ...], plain: bool) -> NumberValue:
         low, high = self.low or (None, False), self.high or (None, False)
         return NumberValue(
             integer,
@@ -206,10 +210,12 @@ class _Bounds:
             low[0] if low[1] else None,
             high[0] if high[1] else None,
             multiples,
+            denied,
+            plain,
         )
 
 
-def _cut(bounds: _Bounds, holes: list[Any], step: Fraction | None) -> list[_Bounds]:
+def _cut(bounds: _Bounds, holes: list[Any]) -> list[_Bounds]:
     """`bounds` without the single numbers `holes`, as intervals."""
     parts = []
     for hole in sorted(set(holes)):
@@ -221,11 +227,4 @@ def _cut(bounds: _Bounds, holes: list[Any], step: Fraction | None) -> list[_Boun
 
 def _step(integer: bool, multiples: list[Any]) -> Fraction | None:
     """All admitted numbers are the multiples of this; None: there is no such number."""
-    steps = [exact(value) for value in multiples] + ([Fraction(1)] if integer else [])
-    if not steps:
-        return None
-    result = steps[0]
-    for other in steps[1:]:
-        top = (result.numerator * other.denominator, other.numerator * result.denominator)
-        result = Fraction(lcm(*top), result.denominator * other.denominator)
-    return result
+    return least_common_multiple([exact(value) for value in multiples] + ([Fraction(1)] if integer else []))

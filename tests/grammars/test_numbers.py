@@ -24,6 +24,8 @@ _bound = st.one_of(
     st.integers(-3000, 3000).map(lambda n: Decimal(n) / 100),
 )
 _step = st.sampled_from([None, None, None, 1, 2, 3, 7, 10, 25, 1000, 0.5, 0.01, 0.3, 2.5, Decimal("0.075")])
+_several = st.sampled_from([(), (2, 3), (0.5, 0.3), (4, 6), (1000,)])
+_denied = st.sampled_from([(), (1,), (2,), (0.5,), (3,), (2, 3), (0.1,), (4, 6), (7, 0.25)])
 constraints = st.fixed_dictionaries({**{name: st.none() | _bound for name in BOUNDS}, "multiple_of": _step})
 
 
@@ -102,6 +104,62 @@ def test_canonical_is_what_json_dumps_prints(limits: dict[str, Any], values: lis
         assert accepts(integers, text) == (isinstance(value, int) and obeys(Fraction(text), limits)), text
 
 
+wanted_and_denied = st.fixed_dictionaries(
+    {**{name: st.none() | _bound for name in BOUNDS}, "multiple_of": _several, "not_multiple_of": _denied}
+)
+
+
+def divides(limits: dict[str, Any], value: Fraction) -> bool:
+    return all((value / exact(step)).denominator == 1 for step in limits["multiple_of"]) and not any(
+        (value / exact(step)).denominator == 1 for step in limits["not_multiple_of"]
+    )
+
+
+@given(
+    wanted_and_denied, st.sampled_from(["number", "integer", "plain"]), st.lists(spellings, min_size=10, max_size=30)
+)
+def test_several_divisors_and_denied_ones(limits: dict[str, Any], form: str, texts: list[str]) -> None:
+    """In any spelling exactly; the canonical language lies within, but for intervals between two doubles."""
+    plain, integer = form == "plain", form != "number"
+    free = number_dfa(integer=integer, plain_integer=plain, spelling="any", **limits)
+    canonical = number_dfa(integer=integer, plain_integer=plain, **limits)
+    bounds = {name: limits[name] for name in BOUNDS}
+    for text in texts:
+        value = Fraction(text)
+        good = obeys(value, bounds, integer) and divides(limits, value) and not (plain and set(text) & set(".eE"))
+        assert accepts(free, text) == good, text
+        assert good or not accepts(canonical, text), text
+        if good and canonical is not None and json.dumps(json.loads(text)) == text:
+            assert accepts(canonical, text) == (not integer or "." not in text), text
+    if free is None:
+        assert canonical is None
+        assert not any(
+            obeys(Fraction(n, 40), bounds, integer) and divides(limits, Fraction(n, 40)) for n in range(-6_000, 6_001)
+        )
+
+
+@given(wanted_and_denied, st.booleans(), st.sampled_from(["canonical", "any"]))
+def test_distances_lead_to_an_end(limits: dict[str, Any], integer: bool, spelling: str) -> None:
+    """0 exactly where a number may end; else some next byte lowers them; all within the bound."""
+    dfa = number_dfa(integer=integer, spelling=spelling, **limits)
+    if dfa is None:
+        return
+    for state in states(dfa, 150):
+        near, other, most = dfa.distances(state)
+        assert (near == 0) == (dfa.label(state) >= 0)
+        assert near <= most < other
+        if near:
+            assert min(dfa.distances(target)[0] for target in dfa.row(state) if target >= 0) < near
+
+
+@given(st.sampled_from(["canonical", "any"]), st.lists(spellings, min_size=5, max_size=20), _bound)
+def test_no_spelling_overflows_a_double(spelling: str, texts: list[str], low: Any) -> None:
+    dfa = number_dfa(integer=False, exclusive_minimum=low, spelling=spelling)
+    for text in (*texts, "1e309", "17e307", "18e307", "1.8e308", "1" * 309 + ".5", "1" * 308 + ".5", "1e-400", "3e999"):
+        if accepts(dfa, text):
+            assert math.isfinite(json.loads(text)), text
+
+
 @given(constraints, st.lists(plain, min_size=10, max_size=30))
 def test_canonical_plain_numbers(limits: dict[str, Any], texts: list[str]) -> None:
     numbers = number_dfa(integer=False, **limits)
@@ -157,6 +215,12 @@ def test_none_means_empty(limits: dict[str, Any], integer: bool) -> None:
         ({"multiple_of": 0.01, "spelling": "any"}, "1.50e1 1e-2 100e-4 0.0100 3e5", "1e-3 1.5e-2 0.005"),
         ({"minimum": 150, "maximum": 160, "spelling": "any"}, "1.5e2 15E+1 1600e-1 155.5 0.155e3", "1.4e2 1.61e2 15"),
         ({"integer": True, "multiple_of": 2.5}, "0 5 -10", "2 3"),
+        ({"multiple_of": (0.6, 0.9)}, "0 1.8 -3.6 9", "0.6 0.9 2.7"),
+        ({"not_multiple_of": (1,)}, "0.5 -1.25 1e-07", "0 1 1.0 1e+16 -0.0"),
+        ({"not_multiple_of": (1,), "spelling": "any"}, "15e-1 0.5 1.50 3E-1", "0 1.0 10e-1 0e5 5e0 1.5e1"),
+        ({"integer": True, "not_multiple_of": (2, 3), "minimum": 0, "maximum": 9}, "1 5 7", "0 2 3 4 6 8 9"),
+        ({"integer": True, "plain_integer": True, "spelling": "any"}, "0 -0 12", "1.0 1e2 0.0"),
+        ({"spelling": "any"}, "1.7976931348623157e308 17e307 5E-324 0e999", "1.8e308 1e400 1e-400 0e1000"),
     ],
 )  # fmt: skip
 def test_by_hand(limits: dict[str, Any], accepted: str, refused: str) -> None:
@@ -173,6 +237,10 @@ def test_by_hand(limits: dict[str, Any], accepted: str, refused: str) -> None:
         {"integer": False, "minimum": 2, "exclusive_maximum": 2},
         {"integer": True, "minimum": 1, "maximum": 6, "multiple_of": 7},
         {"integer": False, "exclusive_minimum": 0, "exclusive_maximum": 0.5, "multiple_of": 0.5},
+        {"integer": True, "not_multiple_of": (0.5,)},
+        {"integer": False, "multiple_of": (4, 6), "not_multiple_of": (12, 24)},
+        {"integer": False, "minimum": 3, "maximum": 3, "not_multiple_of": (1,)},
+        {"integer": True, "minimum": 2, "maximum": 4, "not_multiple_of": (2, 3)},
         {"integer": True, "minimum": 10**12 + 1, "maximum": 10**12 + 5000, "multiple_of": 10**9 + 7},
     ],
 )
@@ -184,6 +252,11 @@ def test_empty(limits: dict[str, Any], spelling: str) -> None:
 def test_a_large_step_needs_no_search() -> None:
     dfa = number_dfa(integer=True, minimum=10**15, maximum=10**18, multiple_of=998_244_353)
     assert accepts(dfa, str(998_244_353 * 10**7)) and not accepts(dfa, str(998_244_353 * 10**7 + 1))
+
+
+def test_a_number_between_two_doubles_is_still_a_decimal() -> None:
+    dfa = number_dfa(integer=False, exclusive_minimum=0.1, exclusive_maximum=Decimal("0.1000000000000000001"))
+    assert accepts(dfa, "0.10000000000000000005") and not accepts(dfa, "0.1")
 
 
 def test_equal_constraints_share_an_automaton() -> None:

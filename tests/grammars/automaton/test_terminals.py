@@ -10,6 +10,7 @@ from grammars import BudgetExceeded
 from grammars.automaton.arrays import GrowArray, address
 from grammars.automaton.terminals import FAR, TableTerminal, TerminalStore, row_of
 from grammars.kernels.layout import BOUNDARY, FINAL, LABEL
+from grammars.numbers import number_dfa
 from grammars.regex import ByteDfa, CharDfa, Regex, parse
 from tests.strategies.regexes import plain_patterns
 
@@ -149,3 +150,29 @@ def test_growing_arrays_keep_their_content_and_fill() -> None:
     assert array.data[:50].tolist() == list(range(50))
     assert (array.data[50:] == -2).all()
     assert array.address == address(array.data)
+
+
+def test_a_number_is_measured_without_being_explored() -> None:
+    """Its automaton has tens of thousands of states; those that come later know their distance too."""
+    store = TerminalStore()
+    dfa = number_dfa(integer=False, multiple_of=3, minimum=1, maximum=10**12, spelling="any")
+    assert dfa is not None
+    q = store.start_of(dfa)
+    store.measure(q)
+    assert len(store) < 20
+    for byte in b"70001":
+        near = int(store.dist.data[3 * q])
+        row = row_of(store, q)
+        assert near == 0 or min(int(store.dist.data[3 * t]) for t in set(row.tolist()) if t >= 0) < near
+        q = int(row[byte])
+
+
+def test_states_that_are_shared_are_measured_for_whoever_comes_first() -> None:
+    """The tail of a pattern belongs to the terminal that had it first, measured or not."""
+    store = TerminalStore()
+    first, second = text_terminal(r"a[\s\S]*"), text_terminal(r"bc[\s\S]*")
+    a, b = store.start_of(first), store.start_of(second)
+    a = int(row_of(store, a)[ord("a")])
+    store.measure(b)
+    rest = [int(row_of(store, a)[byte]) for byte in (0x5C, 0xC3, 0x22)]
+    assert [int(store.dist.data[3 * q]) for q in (a, *rest)] == [1, 2, 2, 0]
