@@ -9,6 +9,7 @@ loop, and costs microseconds; exact emptiness is `SchemaCompiler.is_empty`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from grammars.errors import GuidedError
@@ -23,7 +24,10 @@ __all__ = ["Apart"]
 
 DEPTH = 3
 MAX_BRANCHES = 16
-_HEAVY = frozenset(["pattern", "npattern", "format", "nformat", "unsupported"])
+_TOGETHER = 20
+_PATTERNS = ("pattern", "npattern", "format")
+_PATTERNS_LIMIT = 6
+_HEAVY = frozenset(["format", "nformat", "unsupported"])
 
 
 class Apart:
@@ -75,9 +79,24 @@ class Apart:
         """Does a schema require one of the tagged names with other values?"""
         own = self._tags.get(sid)
         if own is None:
-            facts = self._compiler.facts(sid)
-            own = self._tags[sid] = self.tags(facts.by_type.get(OBJECT, ())) if facts.types & OBJECT else {}
+            own = self._tags[sid] = self.tags(self._together(sid))
         return any(name in tags and tags[name].isdisjoint(values) for name, values in own.items())
+
+    def _together(self, sid: Sid) -> list[Item]:
+        """What a schema says of objects, through references and allOf."""
+        found: list[Item] = []
+        todo, seen = [sid], {sid}
+        while todo and len(seen) < _TOGETHER:
+            facts = self._compiler.facts(todo.pop())
+            if not facts.types & OBJECT:
+                return []
+            for item in facts.items(OBJECT):
+                if not isinstance(item, int):
+                    found.append(item)
+                elif not item & 1 and item and item not in seen:
+                    seen.add(item)
+                    todo.append(item)
+        return found
 
     def tags(self, atoms: Iterable[Item]) -> dict[str, frozenset[Any]]:
         """Required names whose declared schema is a plain enum or const of strings or numbers, with these values."""
@@ -141,10 +160,21 @@ class Apart:
             except GuidedError:
                 return False
         if bit == STRING:
-            return _bounds_clash(atoms, "minlen", "maxlen")
+            return _bounds_clash(atoms, "minlen", "maxlen") or self._languages_clash(atoms)
         if bit == ARRAY:
             return _bounds_clash(atoms, "minitems", "maxitems") or (depth > 0 and self._items_clash(atoms, depth))
         return bit == OBJECT and self._properties_clash(atoms, depth)
+
+    def _languages_clash(self, atoms: list[Atom]) -> bool:
+        """Do two patterns exclude each other?"""
+        patterns = dict.fromkeys(atom[:2] for atom in atoms if atom.kind in _PATTERNS)
+        if not 1 < len(patterns) <= _PATTERNS_LIMIT:
+            return False
+        disjoint = self._compiler.languages.disjoint
+        try:
+            return any(disjoint(one, other) for one, other in combinations(sorted(patterns), 2))
+        except GuidedError:
+            return False
 
     def _none_left(self, atoms: list[Atom]) -> bool:
         """Enum values, filtered by the atoms that are cheap to evaluate."""

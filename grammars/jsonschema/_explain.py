@@ -159,6 +159,8 @@ def _text(item: Item, compiler: SchemaCompiler) -> str:
         return '"type": "integer"'
     if item.kind == "in":
         values = list(item.value.values())
+        if name == "pattern":
+            return _keyword(name, f"^({'|'.join(values)})$" if len(values) > 1 else f"^{values[0]}$")
         return _keyword(name, values[0] if name == "const" else values)
     if item.kind in ("unique", "contains", "names"):
         return f'"{name}"'

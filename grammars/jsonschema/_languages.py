@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from grammars.errors import RegexError, SchemaError, UnsupportedSchema, shorten
+from grammars.errors import BudgetExceeded, RegexError, SchemaError, UnsupportedSchema, shorten
 
 if TYPE_CHECKING:
     from grammars.regex import CharDfa, Regex
@@ -23,6 +23,7 @@ class Languages:
         self._spend = spend
         self._known: dict[Any, Regex | None] = {}
         self._automata: dict[str, CharDfa] = {}
+        self._verdicts: dict[Any, bool] = {}
         self._lists: dict[Any, list[str] | None] = {}
 
     def pattern(self, pattern: str, where: str = "") -> Regex:
@@ -84,6 +85,22 @@ class Languages:
             result = result - language
         return result
 
+    def disjoint(self, one: tuple[str, Any], other: tuple[str, Any]) -> bool:
+        """Do two atoms of strings, given as (kind, value), visibly have no string in common?"""
+        key = ("disjoint", one, other)
+        if key not in self._verdicts:
+            languages = []
+            for kind, value in (one, other):
+                language = self.format(value) if kind == "format" else self.pattern(value)
+                if language is not None:
+                    languages.append(~language if kind == "npattern" else language)
+            self._spend(50)
+            try:
+                self._verdicts[key] = len(languages) == 2 and (languages[0] & languages[1]).is_empty(_GLANCE)
+            except BudgetExceeded:
+                self._verdicts[key] = False
+        return self._verdicts[key]
+
     def few(self, pattern: str, limit: int) -> list[str] | None:
         """The strings that match a pattern; None where there are more than `limit`."""
         key = ("few", pattern, limit)
@@ -134,6 +151,9 @@ class Languages:
             queue.extend(dict.fromkeys(fresh))
         return max(0, min(_paths(dfa.start, edges, dfa.accepting, limit) - len(excluded), enough))
 
+
+_GLANCE = 300
+"""Steps for a look at whether two languages meet."""
 
 _LONGEST = 10_000
 """A language with so long strings counts as an endless one."""

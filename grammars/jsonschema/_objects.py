@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import reduce
 from itertools import product
 from operator import or_
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grammars.errors import BudgetExceeded, UnsupportedSchema
 from grammars.jsonschema._atoms import FALSE, STRING, TRUE, Atom, ObjectGroup, Sid
@@ -398,9 +398,9 @@ def spell_out_keys(branch: list[Atom], atoms: list[Atom], compiler: SchemaCompil
             continue
         others = branch[:place] + branch[place + 1 :]
         names, closed, rest = _known(atoms + others, compiler)
-        if kind == "somekey" and value[0].pattern is not None:
-            few = compiler.languages.few(value[0].pattern, _LISTED)
-            names, closed = names | set(few or ()), closed or few is not None
+        few = _few(kind, value, compiler)
+        if few is not None:
+            names, closed = names | set(few), True
         names = names - value[0].names if kind == "somekey" else names - value[1]
         judge = compiler.judge
         result: list[list[Atom]] = []
@@ -421,6 +421,14 @@ def spell_out_keys(branch: list[Atom], atoms: list[Atom], compiler: SchemaCompil
             result.extend([left, *more] for more in spell_out_keys(others, atoms, compiler))
         return result
     return [branch]
+
+
+def _few(kind: str, value: Any, compiler: SchemaCompiler) -> list[str] | None:
+    """The keys that an obligation speaks of, where they are few."""
+    if kind == "somekey":
+        return None if value[0].pattern is None else compiler.languages.few(value[0].pattern, _LISTED)
+    bad = key_language([value[0] ^ 1], compiler)
+    return bad if bad is None or isinstance(bad, list) else compiler.languages.listed(bad, _LISTED)
 
 
 def expand_somekey(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Atom]]:

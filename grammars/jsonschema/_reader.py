@@ -7,6 +7,7 @@ standard says. Keyword values of the wrong type are `SchemaError`s.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
@@ -273,7 +274,22 @@ def _count(bit: int, kind: str, keyword: str) -> Keyword:
 def _pattern(r: _Reading, value: Any) -> None:
     if not isinstance(value, str):
         r.wrong("pattern", "a string", value)
-    r.facts.add(STRING, Atom("pattern", value, r.where("pattern")))
+    words = _words(value)
+    if words is None:
+        r.facts.add(STRING, Atom("pattern", value, r.where("pattern")))
+    else:
+        r.facts.add(STRING, Atom("in", {word: word for word in words}, r.where("pattern")))
+
+
+_WORDS = re.compile(r"\^(?:([\w ,:/-]*)|\(([\w ,:/-]*(?:\|[\w ,:/-]*)*)\))\$", re.ASCII)
+
+
+def _words(pattern: str) -> list[str] | None:
+    """The strings of a pattern such as `^word$` or `^(one|other)$`, which is an enum in disguise."""
+    found = _WORDS.fullmatch(pattern)
+    if found is None:
+        return None
+    return [found[1]] if found[1] is not None else found[2].split("|")
 
 
 def _format(r: _Reading, value: Any) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from grammars.jsonschema._atoms import ARRAY, FALSE, OBJECT, TRUE, Atom, Item, Or, Sid
+from grammars.jsonschema._cases import cases
 from grammars.jsonschema._negate import negate
 from grammars.jsonschema._objects import expand_somekey, spell_out_keys
 from grammars.jsonschema._unevaluated import denied as denied_unevaluated
@@ -33,6 +34,7 @@ class Splitter:
 
     def __init__(self, compiler: SchemaCompiler) -> None:
         self._compiler = compiler
+        self._unsettled = False  # has any unevaluated keyword been met?
 
     def split(self, bit: int, sids: Iterable[Item]) -> list[list[Atom]]:
         """The instances of one type that satisfy all of `sids`, as lists of atoms."""
@@ -66,6 +68,15 @@ class Splitter:
                 choices = self._narrow_all(choices, bit, context + atoms, seen, todo)
                 if todo:
                     continue
+                together = cases(choices, self._compiler) if bit == OBJECT else None
+                if together is not None:
+                    choices, found_cases = together
+                    for items, settled_tests, follows in found_cases:
+                        self._compiler.spend(1 + len(follows))
+                        if not self._compiler.apart.visibly_empty(bit, context + atoms, items, 1):
+                            known, left = seen.union(settled_tests), [*follows[::-1], *items[::-1]]
+                            self._run(bit, left, atoms[:], known, choices[:], denied[:], context, found)
+                    return
                 if choices:
                     choice = min(choices, key=_breadth)
                     choices.remove(choice)
@@ -75,7 +86,7 @@ class Splitter:
                             continue  # would multiply with what else is to choose, for nothing
                         self._run(bit, list(branch[::-1]), atoms[:], set(seen), choices[:], denied[:], context, found)
                     return
-            if self._settle_unevaluated(bit, atoms, context, seen, choices, todo):
+            if self._unsettled and self._settle_unevaluated(bit, atoms, context, seen, choices, todo):
                 continue
             if denied:
                 found.extend(atoms + list(more) for more in self._deny(bit, context + atoms, seen, denied))
@@ -116,6 +127,7 @@ class Splitter:
             elif item.kind == "notin" and bit & (ARRAY | OBJECT):
                 todo.extend(compiler.spelled_out(value) ^ 1 for value in item.value.values())
             else:
+                self._unsettled = self._unsettled or item.kind in _UNEVALUATED
                 atoms.append(item)
         return True
 

@@ -52,7 +52,19 @@ from grammars.schema_ir import (
 
 __all__ = ["SchemaCompiler"]
 
-_BUILD: Any = {NULL: nulls, BOOLEAN: booleans, NUMBER: numbers, STRING: strings, ARRAY: arrays, OBJECT: objects}
+
+def _strings(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
+    """`strings`, computed once: emptiness asks for the same before `resolve` does, and patterns take long."""
+    if all(atom.kind in _QUICK for atom in atoms):
+        return strings(atoms, compiler)
+    known = compiler.plans.get(id(atoms))
+    if known is None:
+        known = compiler.plans[id(atoms)] = (atoms, strings(atoms, compiler))
+    return known[1]
+
+
+_QUICK = ("minlen", "maxlen", "in")
+_BUILD: Any = {NULL: nulls, BOOLEAN: booleans, NUMBER: numbers, STRING: _strings, ARRAY: arrays, OBJECT: objects}
 _INHABITED: Any = {**_BUILD, ARRAY: arrays_inhabited, OBJECT: objects_inhabited}
 
 
@@ -100,7 +112,7 @@ class SchemaCompiler:
         self._unions: dict[frozenset[Sid], Sid] = {}
         self._ref_of_set: dict[frozenset[Sid], Ref] = {}
         self._conjuncts: dict[Ref, list[tuple[int, list[Atom]]]] = {}
-        self.plans: dict[int, tuple[list[Atom], Any]] = {}  # object conjuncts, merged: by identity of the list
+        self.plans: dict[int, tuple[list[Atom], Any]] = {}  # conjuncts, merged: by identity of the list
         self._resolved: dict[Ref, Union] = {}
         self._empty: dict[Ref, bool] = {self.ANY: False, self.NEVER: True}
         self._active: dict[Ref, int] = {}

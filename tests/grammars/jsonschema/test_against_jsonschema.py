@@ -250,9 +250,6 @@ class _Only:
 def _object(source: SchemaCompiler, objects: ObjectValue, depth: int) -> dict[str, Any]:
     chosen = {p.name: p.value for p in objects.properties if p.required}
     assert None not in chosen.values()
-    for declared in objects.properties:
-        if len(chosen) < objects.min_properties and declared.value is not None:
-            chosen.setdefault(declared.name, declared.value)
     names = {declared.name for declared in objects.properties}
     met = 0
     for _ in range(objects.duties):  # greedily: one property too many now and then
@@ -262,6 +259,9 @@ def _object(source: SchemaCompiler, objects: ObjectValue, depth: int) -> dict[st
             chosen[name] = choice.value
             met |= choice.pays
     assert met == (1 << objects.duties) - 1
+    for declared in objects.properties:
+        if len(chosen) < objects.min_properties and declared.value is not None:
+            chosen.setdefault(declared.name, declared.value)
     while len(chosen) < objects.min_properties:
         name, choice = _places(source, objects, names | chosen.keys())[0]
         chosen[name] = choice.value

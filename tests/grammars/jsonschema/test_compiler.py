@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
+import jsonschema
 import pytest
 
 from grammars.errors import UnsatisfiableSchema
@@ -144,6 +146,35 @@ def test_chained_conditions_on_one_property_do_not_multiply() -> None:
     source = SchemaCompiler({"type": "object", "allOf": conditions}, fuel=60_000)
     assert contains(source, {"kind": "7", "v": 7}) and not contains(source, {"kind": "7", "v": 6})
     assert contains(source, {"v": 14}) and not contains(source, {"v": 13})
+
+
+def test_many_conditions_on_one_property_are_taken_together() -> None:
+    """A hundred conditions, three of them on the same value, some asking for the property itself."""
+    conditions: list[Any] = [
+        {"if": {"properties": {"kind": {"const": str(i)}}}, "then": {"properties": {"v": {"minimum": i}}}}
+        for i in range(100)
+    ]
+    conditions += [
+        {"if": {"properties": {"kind": {"enum": ["7", 8]}}, "required": ["kind"]}, "then": {"required": ["w"]}},
+        {"if": {"properties": {"kind": {"const": "7"}}, "required": ["kind"]}, "else": {"not": {"required": ["x"]}}},
+    ]
+    schema = {"type": "object", "allOf": conditions}
+    source = SchemaCompiler(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for kind, v, extra in product(["7", "8", 8, "z", None, ...], [6, 7, 8, 99], ["", "w", "x", "wx"]):
+        instance = {"v": v, **{name: 0 for name in extra}, **({} if kind is ... else {"kind": kind})}
+        assert contains(source, instance) == validator.is_valid(instance), instance
+
+
+def test_patterns_that_are_words_are_literals() -> None:
+    assert root({"type": "string", "pattern": "^abc$"}) == (LiteralValue("abc"),)
+    assert root({"type": "string", "pattern": "^(a|b-c|)$"}) == (
+        LiteralValue("a"),
+        LiteralValue("b-c"),
+        LiteralValue(""),
+    )
+    assert isinstance(only({"type": "string", "pattern": "^a|b$"}), StringValue)
+    assert isinstance(only({"type": "string", "pattern": "^a.c$"}), StringValue)
 
 
 def test_resolving_the_root_reads_no_grandchildren() -> None:
