@@ -6,7 +6,7 @@ The kernels work out the same hash from the text (`kernels.values`).
 from __future__ import annotations
 
 import json
-from fractions import Fraction
+from decimal import Decimal
 from typing import Any
 
 from grammars.kernels.layout import (
@@ -56,16 +56,13 @@ def hash_value(value: Any) -> int:
     return _number_value(value)
 
 
-def _number_value(value: Any) -> int:
-    number = Fraction(json.dumps(value)) if isinstance(value, float) else Fraction(value)
-    if not number:
+def _number_value(value: int | float | Decimal) -> int:
+    sign, digits, exponent = Decimal(json.dumps(value) if isinstance(value, float) else value).as_tuple()
+    if not any(digits):
         return _mixed(SEED, V_ZERO)
-    exponent = 0
-    while number.denominator != 1:
-        number, exponent = number * 10, exponent - 1
-    digits = str(abs(number.numerator))
-    stripped = digits.rstrip("0")
-    h = _mixed(SEED, V_NUMBER + (1000 if number < 0 else 0))
-    for digit in stripped:
-        h = _mixed(h, ord(digit))
-    return _mixed(h, exponent + len(digits) - len(stripped))
+    assert isinstance(exponent, int)
+    last = max(place for place, digit in enumerate(digits) if digit)
+    h = _mixed(SEED, V_NUMBER + (1000 if sign else 0))
+    for digit in digits[next(place for place, digit in enumerate(digits) if digit) : last + 1]:
+        h = _mixed(h, ord("0") + digit)
+    return _mixed(h, exponent + len(digits) - 1 - last)
