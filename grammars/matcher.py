@@ -171,6 +171,16 @@ class Matcher:
                 self._attach()
             while (status := int(fill(self._address, row, left))) != at.OK:
                 self._supply(status)
+            if left >= 0 and binding.program.unique:
+                self._spend_reserve(row, left)
+
+    def _spend_reserve(self, row: Int32, left: int) -> None:
+        """Where the budget leaves no token: an item would be a repetition, so use what was kept back for that."""
+        last = left + at.RESERVE * (1 + int(self._arena[at.M_LEVEL]))
+        while left < last and not row.any():
+            left += 1
+            while (status := int(fill(self._address, row, left))) != at.OK:
+                self._supply(status)
 
     def _budget_left(self, budget: int) -> int:
         """The kernel's limit: tokens after this one, EOS apart; -1 where no token can exceed it."""

@@ -31,6 +31,7 @@ from grammars.kernels.layout import (
     OP_OBJ,
     OP_PAY,
     OP_TERM,
+    RESERVE,
 )
 from grammars.regex import ByteDfa, CharDfa, Regex
 from grammars.schema_ir import (
@@ -257,13 +258,27 @@ class JsonLowering:
         items = -1 if value.items is None else self.node_of(value.items, unique)
         high = -1 if value.max_items is None else min(value.max_items, 1 << 30)
         low = min(value.min_items, 1 << 30)
-        array = self.program.aspec.extend((len(prefix), items, low, high, 0, unique, 0, *prefix, *([0] * len(prefix))))
+        refs = {*value.prefix, *(() if value.items is None else (value.items,))}
+        slack = self._slack(refs) if unique else 0
+        head = (len(prefix), items, low, high, 0, int(unique), 0, slack)
+        array = self.program.aspec.extend((*head, *prefix, *([0] * len(prefix))))
         self.program.pointers[K_ARR, array] = pointer
         return self.program.add(OP_ARR, array)
+
+    def _slack(self, refs: set[Ref]) -> int:
+        """Tokens that an item may cost above the least, as the cheapest values can have been used up."""
+        dearest = 0
+        for ref in refs:
+            for value in self.source.resolve(ref).alternatives:
+                only = constant_of(value, self.source)
+                if only is not _MANY:
+                    dearest = max(dearest, len(json.dumps(only)))
+        return dearest + RESERVE
 
     def _item_automaton(self, value: ArrayValue, pointer: str, unique: bool) -> int:
         """An array whose items an automaton counts: its states, then its table."""
         aspec = self.program.aspec
+        slack = self._slack({ref for state in value.states for ref, _ in state.edges}) if unique else 0
         offsets = []
         offset = aspec.n
         for state in value.states:
@@ -272,7 +287,7 @@ class JsonLowering:
         for state in value.states:
             edges = [word for ref, target in state.edges for word in (self.node_of(ref, unique), offsets[target])]
             aspec.extend((int(state.accepting), len(state.edges), NEVER, NEVER, *edges))
-        array = aspec.extend((0, -1, len(value.states), -1, 0, AF_STATES | unique, offsets[0]))
+        array = aspec.extend((0, -1, len(value.states), -1, 0, AF_STATES | unique, offsets[0], slack))
         self.program.pointers[K_ARR, array] = pointer
         return self.program.add(OP_ARR, array)
 

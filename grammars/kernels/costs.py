@@ -149,7 +149,8 @@ def _automaton_cost(aspec, a, ncost, table):
             best = np.int64(NEVER)
             for k in range(_i4(aspec, s + AS_EDGES)):
                 target = _i4(aspec, s + AS_HEAD + 2 * k + 1)
-                best = min(best, 1 + np.int64(ncost[_i4(aspec, s + AS_HEAD + 2 * k)]) + table[target + AS_COST])
+                own = 1 + np.int64(ncost[_i4(aspec, s + AS_HEAD + 2 * k)]) + _i4(aspec, a + A_SLACK)
+                best = min(best, own + table[target + AS_COST])
             cost = np.int64(0) if _i4(aspec, s + AS_CLOSES) else best
             if cost < table[s + AS_COST] or best - 1 < table[s + AS_ITEMCOST]:
                 changed = True
@@ -164,11 +165,12 @@ def _array_cost(aspec, a, ncost, table):
     if _i4(aspec, a + A_FLAGS) & AF_STATES:
         return _automaton_cost(aspec, a, ncost, table)
     prefix, items, low = _i4(aspec, a + A_PREFIX), _i4(aspec, a + A_ITEMS), _i4(aspec, a + A_MIN)
-    item = np.int64(ncost[items]) if items >= 0 else np.int64(0)
+    slack = _i4(aspec, a + A_SLACK)
+    item = np.int64(ncost[items]) + slack if items >= 0 else np.int64(0)
     table[a + A_COST] = item
     total = np.int64(1)
     for i in range(prefix):
-        own = np.int64(ncost[_i4(aspec, a + A_HEAD + i)])
+        own = np.int64(ncost[_i4(aspec, a + A_HEAD + i)]) + slack
         table[a + A_HEAD + prefix + i] = own
         if i < low:
             total += own + 1

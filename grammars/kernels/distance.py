@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _i64, _refresh_array, _refresh_object
+from grammars.kernels.frames import _context, _i4, _i32, _i64, _is_unique, _refresh_array, _refresh_object
 from grammars.kernels.layout import *
 
 FAR = 1 << 40
@@ -165,6 +165,8 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
         if _i4(dist, 3 * q + 1) < NEVER_REACHED:
             return np.int64(UNFIT)
         after = _continuation(ctx, mat, _i4(node, 4 * n + 2), f)
+        if ctx[S_UNIQUE] and _is_unique(ctx, mat, f) and _i4(dist, 3 * q + 2) + 1 + after > budget:
+            return np.int64(UNFIT)
     if _i4(dist, 3 * q + 2) + 1 + after <= budget:
         return np.int64(NO_LIMIT)
     return max(np.int64(-1), min(np.int64(200), budget - after))

@@ -308,6 +308,8 @@ def _refresh_array(ctx, mat, f):
         mat[f + F_H1] = _mix(K_ARR * 77, result)
         mat[f + F_H2] = _mix(own, s)
         mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + _i4(aspec, s + AS_COST)
+        if _i4(aspec, a + A_FLAGS) & AF_UNIQUE and mat[f + F_START] >= 0:
+            mat[f + F_COST] += RESERVE
         return
     prefix, items = _i4(aspec, a + A_PREFIX), _i4(aspec, a + A_ITEMS)
     low, high = _i4(aspec, a + A_MIN), _i4(aspec, a + A_MAX)
@@ -338,6 +340,8 @@ def _refresh_array(ctx, mat, f):
             cost += _i4(aspec, a + A_HEAD + prefix + i) + 1
         if low > max(prefix, count):
             cost += (low - max(prefix, count)) * (_i4(aspec, a + A_COST) + 1)
+    if _i4(aspec, a + A_FLAGS) & AF_UNIQUE and mat[f + F_START] >= 0:
+        cost += RESERVE
     mat[f + F_COST] = cost
 
 
@@ -351,7 +355,7 @@ def _new_array(ctx, mat, a, parent):
     mat[f + F_COUNT] = 0
     mat[f + F_X] = 0
     mat[f + F_B] = _i4(_i32(ctx, ASPEC), a + A_STATES)
-    mat[f + F_START] = 0
+    mat[f + F_START] = -1
     mat[f + F_WITHIN] = _unique_above(ctx, mat, parent)
     _refresh_array(ctx, mat, f)
     return f

@@ -85,7 +85,7 @@ O_N, O_WORDS, O_TRIE, O_FLAGS, O_Q, O_OTHER, O_MIN, O_MAX, O_REQ, O_EXTRACOST, O
 O_DUTIES, O_NEED, O_DUTYCOST, O_HEAD = range(12, 16)
 OF_ANY, OF_OPEN = 1, 2
 P_VALUE, P_POS, P_REQ, P_COST, P_PERM, P_LIMIT, P_AFTER, P_USABLE, P_SUFFIX, P_VCOST = range(10)
-A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_FLAGS, A_STATES, A_HEAD = range(8)
+A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_FLAGS, A_STATES, A_SLACK, A_HEAD = range(9)
 AF_UNIQUE, AF_STATES = 1, 2
 AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(
     5
@@ -93,6 +93,7 @@ AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(
 
 CFG = 5
 NO_LIMIT, UNFIT = -2, -3  # how far from its end a token may leave a terminal (see `distance`)
+RESERVE = 8  # tokens kept back in an item that may turn out to be a repetition, to make it another one
 UNKNOWN = 1  # hash of an undeclared key, or of an item, that is not known yet
 SEED = 0x1F83D9ABFB41BD6B  # of the hashes of values, mixed with what the value is
 (V_STRING, V_NUMBER, V_ARRAY, V_OBJECT, V_PAIR, V_ZERO, V_NULL, V_FALSE, V_TRUE) = range(101, 110)

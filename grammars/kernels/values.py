@@ -218,6 +218,7 @@ def _with_item(ctx, mat, f):
     mat[x + 4] = mat[f + F_START]
     mat[x + 5] = mat[M_POS]
     mat[g + F_X] = x
+    mat[g + F_START] = -1
     _refresh_array(ctx, mat, g)
     return g
 
