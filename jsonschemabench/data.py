@@ -1,22 +1,15 @@
-"""Definitions: the schemas of JSONSchemaBench with their labelled instances, read from where the user keeps them.
-
-One split is one `maskbench/<split>.jsonl.xz` (or `.jsonl`), one JSON object a line: `name`, `schema` and `tests`, each
-test with `valid`, `data` and `description`.
-"""
+"""Definitions: schemas with labelled instances, in splits, wherever they come from (`sources.py` reads them)."""
 
 from __future__ import annotations
 
-import json
-import lzma
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 from grammars.errors import GuidedError
 
-__all__ = ["CORE_SPLITS", "SPELLINGS", "DataMissing", "Definition", "Instance", "load", "sample", "splits_in"]
+__all__ = ["CORE_SPLITS", "SPELLINGS", "DataMissing", "Definition", "Instance", "Source", "keywords_of", "sample"]
 
 CORE_SPLITS = ("Github_trivial", "Github_easy", "Glaiveai2K", "BFCL")
 """The splits that stay within the core of the language: the default everywhere."""
@@ -24,8 +17,9 @@ CORE_SPLITS = ("Github_trivial", "Github_easy", "Glaiveai2K", "BFCL")
 SPELLINGS: dict[str, dict[str, Any]] = {
     "compact": {"separators": (",", ":"), "ensure_ascii": False},
     "default": {"ensure_ascii": False},
+    "ascii": {},
 }
-"""How an instance is written out, as options of `json.dumps`; each instance is run in both."""
+"""How an instance is written out, as options of `json.dumps`; the benchmark's protocol has the first two."""
 
 
 class DataMissing(GuidedError):
@@ -49,50 +43,65 @@ class Definition:
     name: str
     schema: Any
     instances: tuple[Instance, ...] = ()
+    features: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.split, self.name
 
     @classmethod
     def from_record(cls, split: str, record: dict[str, Any]) -> Definition:
-        tests = tuple(Instance(test["valid"], test["data"], test.get("description", "")) for test in record["tests"])
-        return cls(split, record["name"], record["schema"], tests)
+        tests = (Instance(test["valid"], test["data"], test.get("description", "")) for test in record.get("tests", ()))
+        schema = record["schema"]
+        return cls(split, record["name"], schema, tuple(tests), tuple(record.get("features") or keywords_of(schema)))
 
 
-def folder(data: Path) -> Path:
-    """The folder of the splits: `data` itself or its `maskbench`."""
-    for candidate in (data / "maskbench", data):
-        if any(candidate.glob("*.jsonl*")):
-            return candidate
-    raise DataMissing(
-        f"no JSONSchemaBench in {data}.\n  Give --data a folder with maskbench/<split>.jsonl.xz "
-        "(github.com/guidance-ai/jsonschemabench)."
-    )
+class Source(Protocol):
+    """Where definitions come from."""
+
+    def names(self) -> list[str]:
+        """Its splits."""
+        ...
+
+    def load(self, split: str) -> Iterator[Definition]:
+        """The definitions of one split, in order. Raises `DataMissing` for a split that is not there."""
+        ...
 
 
-def splits_in(data: Path) -> list[str]:
-    """Names of all splits there."""
-    return sorted({path.name.partition(".")[0] for path in folder(data).glob("*.jsonl*")})
+def keywords_of(schema: Any) -> list[str]:
+    """Keywords that a schema uses, at any depth, sorted. What is only a property's name or a value is left out."""
+    found: set[str] = set()
+    stack = [schema]
+    while stack:
+        schema = stack.pop()
+        if not isinstance(schema, dict):
+            continue
+        for keyword, value in schema.items():
+            found.add(keyword)
+            if keyword in _MAPS and isinstance(value, dict):
+                stack.extend(value.values())
+            elif keyword not in _VALUES:
+                stack.extend(value if isinstance(value, list) else [value])
+    return sorted(found & KEYWORDS)
 
 
-def load(data: Path, split: str) -> Iterator[Definition]:
-    """The definitions of one split, in file order."""
-    here = folder(data)
-    for path in (here / f"{split}.jsonl.xz", here / f"{split}.jsonl"):
-        if path.is_file():
-            with open_text(path) as lines:
-                for line in lines:
-                    yield Definition.from_record(split, json.loads(line))
-            return
-    raise DataMissing(f"no split {split!r} in {here}.\n  There are: {', '.join(splits_in(data))}")
+_MAPS = frozenset(("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"))
+_VALUES = frozenset(("enum", "const", "default", "examples", "example", "required", "type"))
+KEYWORDS = frozenset(
+    "$anchor $defs $dynamicRef $id $recursiveRef $ref additionalItems additionalProperties allOf anyOf const contains "
+    "contentEncoding contentMediaType default definitions dependencies dependentRequired dependentSchemas enum "
+    "exclusiveMaximum exclusiveMinimum format if items maxContains maxItems maxLength maxProperties maximum "
+    "minContains minItems minLength minProperties minimum multipleOf not oneOf pattern patternProperties prefixItems "
+    "properties propertyNames required type unevaluatedItems unevaluatedProperties uniqueItems".split()
+)
+"""Keywords worth a row in a report."""
 
 
-def open_text(path: Path) -> IO[str]:
-    return lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8")
-
-
-def sample(data: Path, splits: Iterable[str], *, limit: int | None = None, seed: int = 0) -> list[Definition]:
+def sample(source: Source, splits: Iterable[str], *, limit: int | None = None, seed: int = 0) -> list[Definition]:
     """All definitions of the splits; with a limit, that many of each split, chosen by the seed, in file order."""
     chosen: list[Definition] = []
     for split in splits:
-        definitions = list(load(data, split))
+        definitions = list(source.load(split))
         if limit is not None and limit < len(definitions):
             picks = random.Random(f"{seed}/{split}").sample(range(len(definitions)), limit)
             definitions = [definitions[i] for i in sorted(picks)]

@@ -195,3 +195,10 @@ def generate_all(
             inputs = loaded.chat(prompt_for(definition))
             ids, _ = run(loaded, inputs, constrain(definition), tokens, **options)
             yield mode, document(loaded, definition, ids[0])
+
+
+METRICS: dict[str, Any] = {}
+
+
+def metrics_of(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"engines": {}, "failures": []}

@@ -28,12 +28,9 @@ from grammars.errors import GuidedError
 from jsonschemabench.engines import Engine, create_engine
 from jsonschemabench.tokens import Tools, load_tools
 
-__all__ = ["COMPILE", "Beacon", "Crew", "Job", "Limits", "Recipe", "Record"]
+__all__ = ["Beacon", "Crew", "Job", "Limits", "Recipe", "Record"]
 
 Record = dict[str, Any]
-
-COMPILE = -1
-"""The beacon's stage while a schema is compiled; from 0 on it is the number of a document."""
 
 IDLE, STARTING = -1, -2
 GRACE = 5.0  # seconds between a deadline and the end of the worker that missed it

@@ -23,13 +23,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from jsonschemabench.data import SPELLINGS, Definition
 from jsonschemabench.engines import Engine, EngineFailure, Row, Session, Walk
 
-__all__ = ["Measurement", "Run", "TimeLimit", "measure", "warm_up"]
+__all__ = ["COMPILE", "Measurement", "Run", "TimeLimit", "measure", "warm_up"]
+
+COMPILE = -1
+"""The stage while a schema is compiled; from 0 on it is the number of a document and spelling."""
+
+SHOWN = 400  # characters of a wrongly judged document that its record keeps
 
 Clock = Callable[[], int]  # nanoseconds
 Encode = Callable[[str], list[int]]
+Watch = Callable[[int, int, float], None]
+Times = list[int] | npt.NDArray[np.int64]
+"""Nanoseconds: a list while they are taken, an array when read back."""
 
 
 class TimeLimit(EngineFailure):
@@ -45,8 +56,9 @@ class Run:
     valid: bool
     accepted: bool = False
     error: str = ""
-    masks: list[int] = field(default_factory=list)
-    advances: list[int] = field(default_factory=list)
+    text: str = ""  # the beginning of the document, where it was judged wrongly
+    masks: Times = field(default_factory=list)
+    advances: Times = field(default_factory=list)
 
     @property
     def right(self) -> bool:
@@ -63,7 +75,11 @@ class Measurement:
     engine: str
     ttfm: int = 0
     compile_error: str = ""
+    timed_out: bool = False
+    crashed: bool = False
+    spent: bool = False  # interrupted or out of memory: not to be trusted with more
     runs: list[Run] = field(default_factory=list)
+    features: Sequence[str] = ()
 
     @property
     def passed(self) -> bool:
@@ -111,7 +127,9 @@ def allowed(row: Row, token: int) -> bool:
 def walk_document(walk: Walk, row: Row, tokens: Sequence[int], eos_ids: Sequence[int], run: Run, clock: Clock) -> bool:
     """Follow a document token by token, noting times in `run`; True when all of it, and its end, is allowed."""
     fill, accept = walk.fill, walk.accept
-    masks, advances = run.masks, run.advances
+    masks: list[int] = []
+    advances: list[int] = []
+    run.masks, run.advances = masks, advances
     for token in tokens:
         start = clock()
         fill()
@@ -146,6 +164,79 @@ def compile_timed(engine: Engine, schema: Any, clock: Clock) -> tuple[Session, i
     return session, clock() - start
 
 
+class Turns:
+    """One schema under several engines in turns: who still has time, and what was measured."""
+
+    def __init__(self, definition: Definition, engines: Sequence[Engine], clock: Clock, seconds: float, watch: Watch):
+        self.definition, self.engines, self.clock, self.watch = definition, engines, clock, watch
+        self.results = [Measurement(definition.split, definition.name, engine.name) for engine in engines]
+        self.sessions: dict[int, Session] = {}
+        self.left = dict.fromkeys(range(len(engines)), seconds)
+
+    @contextmanager
+    def allowance(self, index: int, stage: int) -> Iterator[None]:
+        """What is left of an engine's time, for one call."""
+        started = time.monotonic()
+        self.watch(index, stage, self.left[index])
+        try:
+            with limited(self.left[index]):
+                yield
+        except (TimeLimit, MemoryError):
+            self.results[index].spent = True
+            raise
+        finally:
+            self.left[index] -= time.monotonic() - started
+
+    def compile(self, turn: int) -> None:
+        for index in order(len(self.engines), turn):
+            result = self.results[index]
+            try:
+                with self.allowance(index, COMPILE):
+                    session, result.ttfm = compile_timed(self.engines[index], self.definition.schema, self.clock)
+                self.sessions[index] = session
+            except Exception as error:
+                result.compile_error = describe(error)
+                result.timed_out = isinstance(error, TimeLimit)
+
+    def documents(self, spellings: Sequence[str], encode: Encode, eos_ids: Sequence[int], turn: int) -> None:
+        """Every instance in every spelling; the runs of an earlier round are replaced."""
+        for index in self.sessions:
+            self.results[index].runs = []
+        stage = 0
+        for number, instance in enumerate(self.definition.instances):
+            for spelling in spellings:
+                text = json.dumps(instance.data, **SPELLINGS[spelling])
+                tokens = encode(text)
+                turn += 1
+                for index in order(len(self.engines), turn):
+                    if index in self.sessions:
+                        run = Run(number, spelling, instance.valid)
+                        self.results[index].runs.append(run)
+                        self.document(index, stage, tokens, eos_ids, run)
+                        run.text = "" if run.right else text[:SHOWN]
+                stage += 1
+
+    def document(self, index: int, stage: int, tokens: Sequence[int], eos_ids: Sequence[int], run: Run) -> None:
+        result = self.results[index]
+        try:
+            if result.spent:
+                raise EngineFailure("not run: the engine's time or memory for this schema was used up before")
+            with self.allowance(index, stage):
+                walk = self.sessions[index].start()
+                run.accepted = walk_document(walk, self.engines[index].row, tokens, eos_ids, run, self.clock)
+        except Exception as error:
+            run.accepted, run.error = False, describe(error)
+            result.timed_out = result.timed_out or isinstance(error, TimeLimit)
+
+    def first_mask_again(self, turn: int) -> None:
+        """The time to a first mask where the schema is compiled already: a fresh sequence and its mask."""
+        for index in order(len(self.engines), turn):
+            if index in self.sessions and not self.results[index].spent:
+                start = self.clock()
+                self.sessions[index].start().fill()
+                self.results[index].ttfm = self.clock() - start
+
+
 def measure(
     definition: Definition,
     engines: Sequence[Engine],
@@ -155,42 +246,25 @@ def measure(
     clock: Clock = time.perf_counter_ns,
     time_limit: float = 60.0,
     turn: int = 0,
+    spellings: Sequence[str] = ("compact", "default"),
+    warm: bool = False,
+    watch: Watch = lambda index, stage, seconds: None,
 ) -> list[Measurement]:
     """Run one schema and all its documents under all engines in turns; `turn` says who begins.
 
-    `time_limit`: seconds for each engine over the whole schema; `math.inf` sets none.
+    `warm`: run everything once unseen, then measure a second round with the compiled schemas, as a server meets a
+    schema it knows. `time_limit`: seconds for each engine over the whole schema; `math.inf` sets none. `watch` is told
+    before each call which engine works, at which stage (a document's number, or `COMPILE`) and how long it may.
     """
-    results = [Measurement(definition.split, definition.name, engine.name) for engine in engines]
-    sessions: dict[int, Session] = {}
-    left = dict.fromkeys(range(len(engines)), time_limit)
+    turns = Turns(definition, engines, clock, time_limit, watch)
     gc.collect()
     with no_garbage_collection():
-        for index in order(len(engines), turn):
-            started = time.monotonic()
-            try:
-                with limited(time_limit):
-                    sessions[index], results[index].ttfm = compile_timed(engines[index], definition.schema, clock)
-            except Exception as error:
-                results[index].compile_error = describe(error)
-            left[index] -= time.monotonic() - started
-        for number, instance in enumerate(definition.instances):
-            for spelling, options in SPELLINGS.items():
-                tokens = encode(json.dumps(instance.data, **options))
-                turn += 1
-                for index in order(len(engines), turn):
-                    if index not in sessions:
-                        continue
-                    run = Run(number, spelling, instance.valid)
-                    results[index].runs.append(run)
-                    started = time.monotonic()
-                    try:
-                        with limited(max(left[index], 0.01)):
-                            walk = sessions[index].start()
-                            run.accepted = walk_document(walk, engines[index].row, tokens, eos_ids, run, clock)
-                    except Exception as error:
-                        run.error = describe(error)
-                    left[index] -= time.monotonic() - started
-    return results
+        turns.compile(turn)
+        turns.documents(spellings, encode, eos_ids, turn)
+        if warm:
+            turns.first_mask_again(turn)
+            turns.documents(spellings, encode, eos_ids, turn)
+    return turns.results
 
 
 def order(count: int, turn: int) -> list[int]:

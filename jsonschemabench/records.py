@@ -11,9 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jsonschemabench.masks import Measurement
+import numpy as np
 
-__all__ = ["append", "header", "schema_record"]
+from jsonschemabench.masks import Measurement, Run
+
+__all__ = ["append", "header", "measurement_of", "schema_record"]
+
+Record = dict[str, Any]
 
 PACKAGES = (
     "guided", "llguidance", "xgrammar", "outlines-core", "lm-format-enforcer", "numba", "numpy", "torch",
@@ -52,8 +56,9 @@ def header(mode: str, options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def schema_record(measurement: Measurement) -> dict[str, Any]:
+def schema_record(measurement: Measurement) -> Record:
     """One schema under one engine, all times included (nanoseconds)."""
+    flags = {name: True for name in ("timed_out", "crashed") if getattr(measurement, name)}
     return {
         "kind": "schema",
         "split": measurement.split,
@@ -61,6 +66,8 @@ def schema_record(measurement: Measurement) -> dict[str, Any]:
         "engine": measurement.engine,
         "ttfm_ns": measurement.ttfm,
         **({"compile_error": measurement.compile_error} if measurement.compile_error else {}),
+        **flags,
+        "features": list(measurement.features),
         "runs": [
             {
                 "instance": run.instance,
@@ -68,12 +75,28 @@ def schema_record(measurement: Measurement) -> dict[str, Any]:
                 "valid": run.valid,
                 "accepted": run.accepted,
                 **({"error": run.error} if run.error else {}),
+                **({"text": run.text} if run.text else {}),
                 "masks_ns": run.masks,
                 "advances_ns": run.advances,
             }
             for run in measurement.runs
         ],
     }
+
+
+def measurement_of(record: Mapping[str, Any]) -> Measurement:
+    """A `schema_record` read back."""
+    runs = [
+        Run(
+            run["instance"], run["spelling"], run["valid"], run["accepted"], run.get("error", ""),
+            run.get("text", ""), *(np.array(run[times], dtype=np.int64) for times in ("masks_ns", "advances_ns")),
+        )
+        for run in record["runs"]
+    ]  # fmt: skip
+    return Measurement(
+        record["split"], record["name"], record["engine"], record["ttfm_ns"], record.get("compile_error", ""),
+        record.get("timed_out", False), record.get("crashed", False), runs=runs, features=record.get("features", ()),
+    )  # fmt: skip
 
 
 def append(path: Path | None, record: Mapping[str, Any]) -> None:

@@ -45,7 +45,7 @@ class Results:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as out:
-            out.write("".join(json.dumps(record, separators=(",", ":")) + "\n" for record in new))
+            out.write("".join(json.dumps(record, separators=(",", ":"), ensure_ascii=True) + "\n" for record in new))
 
     def open(self, mode: str, options: Mapping[str, Any]) -> bool:
         """Write the header, or find that the file holds the same run already: True when it goes on.

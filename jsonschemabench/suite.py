@@ -24,8 +24,8 @@ from typing import Any
 from grammars.errors import GuidedError
 from jsonschemabench.data import DataMissing
 from jsonschemabench.engines import Engine, EngineFailure, Reading, Session, Unsatisfiable
-from jsonschemabench.guard import COMPILE, Beacon, Limits, Record
-from jsonschemabench.masks import TimeLimit, allowed, describe, limited
+from jsonschemabench.guard import Beacon, Limits, Record
+from jsonschemabench.masks import COMPILE, TimeLimit, allowed, describe, limited
 from jsonschemabench.tokens import Tools
 
 __all__ = [

@@ -14,12 +14,10 @@ from jsonschemabench.commands.shared import (
     OutOption,
     SeedOption,
     SplitsOption,
-    find_data,
+    find_definitions,
     out,
     progress,
-    split_names,
 )
-from jsonschemabench.data import sample
 
 
 def generate(
@@ -45,8 +43,7 @@ def generate(
     chosen_modes = [mode for mode in modes.split(",") if mode]
     if unknown := set(chosen_modes) - set(MODES):
         raise GuidedError(f"no mode {', '.join(sorted(unknown))}.\n  There are: {', '.join(MODES)}")
-    folder = find_data(data)
-    pool = sample(folder, split_names(splits, folder), limit=schemas, seed=seed)
+    pool = find_definitions(data, splits, schemas, seed)[0]
     random.Random(seed).shuffle(pool)
     loaded = load_smollm2()
     vocabulary = guided.Vocabulary.from_tokenizer(loaded.tokenizer)

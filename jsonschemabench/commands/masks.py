@@ -1,81 +1,89 @@
-"""`python -m jsonschemabench masks`: mask time and judgement of engines."""
+"""`python -m jsonschemabench masks`: mask time and judgement of engines, in turns on the same documents."""
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
 
+from grammars.errors import GuidedError
 from jsonschemabench.commands.shared import (
     CORE,
     DataOption,
+    EnginesOption,
+    JobsOption,
+    MemoryOption,
     OutOption,
+    ReportOption,
     SeedOption,
     SetOption,
     SplitsOption,
+    TimeOption,
     TokenizerOption,
     engine_options,
-    find_data,
+    find_definitions,
+    find_engines,
     find_tokenizer,
+    limits_of,
     out,
     progress,
-    split_names,
+    report_missing,
+    write_report,
 )
-from jsonschemabench.data import sample
 
 
 def masks(
     data: DataOption = None,
     splits: SplitsOption = CORE,
     limit: Annotated[int | None, typer.Option(help="Schemas of each split, chosen by the seed.")] = None,
-    engines: Annotated[str, typer.Option(help="Comma-separated; the first is compared with the others.")] = (
-        "guided,llguidance"
-    ),
+    engines: EnginesOption = "guided,llguidance",
     tokenizer: TokenizerOption = None,
-    time_limit: Annotated[float, typer.Option(help="Seconds for one schema with all its documents, per engine.")] = 60,
+    spellings: Annotated[str, typer.Option(help="How instances are written: compact, default, ascii.")] = (
+        "compact,default"
+    ),
+    warm: Annotated[
+        bool, typer.Option("--warm/--cold", help="Measure a second round over each schema, or the first (protocol).")
+    ] = False,
+    time_limit: TimeOption = 60,
+    memory_limit: MemoryOption = 4,
+    jobs: JobsOption = 1,
     setting: SetOption = None,
     seed: SeedOption = 0,
     path: OutOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Mask time and judgement of engines, in turns on the same documents."""
-    from jsonschemabench import records, stats, tables
-    from jsonschemabench.engines import create_engine
-    from jsonschemabench.masks import Measurement, measure, warm_up
-    from jsonschemabench.tokens import load_tools
+    from jsonschemabench import tables
+    from jsonschemabench.data import SPELLINGS
+    from jsonschemabench.guard import Recipe
+    from jsonschemabench.mask_job import MaskJob, definition_of
+    from jsonschemabench.report import summary_of
+    from jsonschemabench.runner import Results, run_tasks
 
-    folder = find_data(data)
-    names = [name for name in engines.split(",") if name]
+    names = find_engines(engines)
     options = engine_options(setting, names)
-    definitions = sample(folder, split_names(splits, folder), limit=limit, seed=seed)
-    tools = load_tools(find_tokenizer(tokenizer, folder))
-    tok, encode = tools.tokenizer, tools.encode
-    starts = {}
-    running = []
-    for name in names:
-        start = time.perf_counter()
-        running.append(create_engine(name, tok, options[name]))
-        starts[name] = time.perf_counter() - start
-
-    eos_ids = [tok.eos_token_id]
-    warm_up(running, encode, eos_ids)
-    facts = {"splits": splits, "limit": limit, "seed": seed, "engines": names, "set": options, "start_seconds": starts}
-    records.append(path, records.header("masks", facts))
-    measurements: list[Measurement] = []
+    written = tuple(name for name in spellings.split(",") if name)
+    if unknown := set(written) - set(SPELLINGS):
+        raise GuidedError(f"no spelling {', '.join(sorted(unknown))}.\n  There are: {', '.join(SPELLINGS)}")
+    if "ascii" in written and "guided" in options:
+        options["guided"] = {"spelling": "any", **options["guided"]}
+    definitions, folder, split_list = find_definitions(data, splits, limit, seed)
+    recipe = Recipe(
+        MaskJob(written, warm), tuple(names), options, find_tokenizer(tokenizer, folder),
+        limits_of(time_limit, memory_limit),
+    )  # fmt: skip
+    results = Results(path)
+    results.open("masks", {
+        "splits": split_list, "limit": limit, "seed": seed, "engines": names, "set": options, "spellings": spellings,
+        "warm": warm, "time_limit": time_limit, "memory_limit": memory_limit, "tokenizer": recipe.tokenizer,
+    })  # fmt: skip
     with progress() as bar:
-        task = bar.add_task("schemas", total=len(definitions))
-        for turn, definition in enumerate(definitions):
-            results = measure(definition, running, encode, eos_ids, time_limit=time_limit, turn=turn)
-            for result in results:
-                records.append(path, records.schema_record(result))
-            measurements += results
-            bar.advance(task)
-    summary = stats.summarise(measurements)
-    summary = {name: summary[name] for name in names if name in summary}
-    records.append(path, {"kind": "summary", "engines": summary})
-    out.print(tables.judgement_table(summary))
-    for section in tables.SECTIONS:
-        out.print(tables.timing_table(summary, section))
-    if summary:
-        first = next(iter(summary))
-        out.print(tables.slowest_table(stats.slowest(measurements, first), first))
+        task = bar.add_task("schemas x engines", total=len(definitions) * len(names))
+        crew = run_tasks(
+            definitions, recipe, results, definition_of, jobs=jobs, advance=lambda count: bar.advance(task, count)
+        )
+    report_missing(crew)
+    summary = summary_of(results)
+    for table in tables.mask_tables(summary):
+        out.print(table)
+    write_report(report, summary)

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from grammars.errors import GuidedError
-from jsonschemabench.data import CORE_SPLITS, DataMissing, splits_in
+from jsonschemabench.data import CORE_SPLITS, Definition, Source, sample
 from jsonschemabench.engines import ENGINES, PACKAGES
 from jsonschemabench.guard import Crew, Limits
+from jsonschemabench.sources import BUILTIN, open_source
 from jsonschemabench.tokens import BYTES
 
 out, err = Console(), Console(stderr=True, soft_wrap=True)
 
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder with maskbench/ (default: $GUIDED_DATA, else ../shared/data).")
+    str | None,
+    typer.Option("--data", help="Folder, hf:NAME or builtin (default: $GUIDED_DATA, ../shared/data, else builtin)."),
+]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", help="Write PATH.json, PATH.md and PATH.html, the report of this run.")
 ]
 TokenizerOption = Annotated[
     str | None,
     typer.Option("--tokenizer", help="Folder, hub name or 'bytes' (default: llama31-tokenizer beside the data)."),
 ]
-SplitsOption = Annotated[str, typer.Option("--splits", help="Comma-separated names, or 'all'.")]
+SplitsOption = Annotated[
+    str, typer.Option("--splits", help="Comma-separated names, or 'all' (default: the core of JSONSchemaBench).")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Chooses schemas and drives all randomness.")]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="File of results: appended as they come; a killed run goes on from it.")
@@ -40,7 +48,7 @@ EnginesOption = Annotated[
 JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Worker processes.")]
 TimeOption = Annotated[float, typer.Option("--time-limit", help="Seconds for one schema, per engine.")]
 MemoryOption = Annotated[float, typer.Option("--memory-limit", help="GiB an engine may add to its start; 0: no limit.")]
-CORE = ",".join(CORE_SPLITS)
+CORE = ""
 
 
 def default_data() -> Path:
@@ -48,16 +56,31 @@ def default_data() -> Path:
     return Path(os.environ.get("GUIDED_DATA") or Path("..") / "shared" / "data")
 
 
-def find_data(given: Path | None) -> Path:
-    """The data folder from the option, the environment, or beside the checkout."""
-    path = given or default_data()
-    if not path.is_dir():
-        raise DataMissing(f"no data folder {path}.\n  Give --data, or set GUIDED_DATA.")
-    return path
+def find_source(given: str | None) -> tuple[Source, Path]:
+    """The definitions asked for, and the folder in which a tokenizer may lie beside them."""
+    folder = default_data()
+    if given is None and not folder.is_dir():
+        err.print(f"[yellow]no data in {folder}: measuring the built-in schemas[/] (--data names others)")
+        given = BUILTIN
+    there = Path(given) if given and Path(given).is_dir() else folder
+    return open_source(given or str(folder)), there
 
 
-def split_names(splits: str, data: Path) -> list[str]:
-    return splits_in(data) if splits == "all" else [name for name in splits.split(",") if name]
+def split_names(splits: str, source: Source) -> list[str]:
+    """The splits asked for; by default the core ones where the source has them, else all."""
+    names = source.names()
+    if splits == "all":
+        return names
+    return [name for name in splits.split(",") if name] or [name for name in CORE_SPLITS if name in names] or names
+
+
+def find_definitions(
+    data: str | None, splits: str, limit: int | None, seed: int
+) -> tuple[list[Definition], Path, list[str]]:
+    """The definitions of a run, the folder of the data, and the names of the splits."""
+    source, folder = find_source(data)
+    names = split_names(splits, source)
+    return sample(source, names, limit=limit, seed=seed), folder, names
 
 
 def find_tokenizer(given: str | None, data: Path) -> str:
@@ -99,6 +122,16 @@ def engine_options(settings: list[str] | None, engines: list[str]) -> dict[str, 
 
 def limits_of(seconds: float, gibibytes: float) -> Limits:
     return Limits(seconds, int(gibibytes * (1 << 30)))
+
+
+def write_report(path: Path | None, *summaries: Mapping[str, Any]) -> None:
+    """`path` with .json, .md and .html, when there is a path."""
+    if path is None:
+        return
+    from jsonschemabench.report import write_all
+
+    for written in write_all(path, summaries):
+        err.print(f"wrote {written}", highlight=False)
 
 
 def report_missing(crew: Crew) -> None:

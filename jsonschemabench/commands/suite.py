@@ -13,6 +13,7 @@ from jsonschemabench.commands.shared import (
     JobsOption,
     MemoryOption,
     OutOption,
+    ReportOption,
     SetOption,
     TimeOption,
     TokenizerOption,
@@ -24,6 +25,7 @@ from jsonschemabench.commands.shared import (
     out,
     progress,
     report_missing,
+    write_report,
 )
 
 MOST_LISTED = 60
@@ -45,15 +47,17 @@ def suite(
     time_limit: TimeOption = 30,
     memory_limit: MemoryOption = 4,
     path: OutOption = None,
+    report: ReportOption = None,
     listed: Annotated[int, typer.Option("--list", help="Wrong and refused cases to print, per engine.")] = MOST_LISTED,
 ) -> None:
     """Verdicts on the official JSON Schema Test Suite, per draft and keyword, at mask level."""
     from jsonschemabench import tables
     from jsonschemabench.guard import Recipe
+    from jsonschemabench.report import summary_of
     from jsonschemabench.runner import Results, run_tasks
     from jsonschemabench.suite import SUITE_ARCHIVE, SuiteJob, group_of, read_groups, read_remotes, unpacked
 
-    folder = data or default_data()
+    folder = Path(data) if data else default_data()
     names = find_engines(engines)
     options = engine_options(setting, names)
     if "guided" in options:
@@ -71,7 +75,9 @@ def suite(
         task = bar.add_task("groups", total=len(groups) * len(names))
         crew = run_tasks(groups, recipe, results, group_of, jobs=jobs, advance=lambda count: bar.advance(task, count))
     report_missing(crew)
-    for table in tables.suite_tables(results):
+    summary = summary_of(results)
+    for table in tables.suite_tables(summary):
         out.print(table)
-    for line in tables.suite_cases(results, listed):
+    for line in tables.suite_cases(summary, listed):
         out.print(line, highlight=False, soft_wrap=True)
+    write_report(report, summary)

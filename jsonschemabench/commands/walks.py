@@ -18,13 +18,11 @@ from jsonschemabench.commands.shared import (
     SplitsOption,
     TokenizerOption,
     engine_options,
-    find_data,
+    find_definitions,
     find_tokenizer,
     out,
     progress,
-    split_names,
 )
-from jsonschemabench.data import sample
 
 
 def walks(
@@ -43,7 +41,7 @@ def walks(
     from jsonschemabench.tokens import load_tools
     from jsonschemabench.walks import Report, Tokens, Walker, walk_all
 
-    folder = find_data(data)
+    chosen, folder, split_list = find_definitions(data, splits, limit, seed)
     options: dict[str, Any] = {"property_order": "any", **engine_options(setting, ["guided"])["guided"]}
     vocabulary = guided.Vocabulary.from_tokenizer(load_tools(find_tokenizer(tokenizer, folder)).tokenizer)
     tokens = Tokens([vocabulary.token_bytes(i) for i in range(vocabulary.size)], vocabulary.eos_ids)
@@ -54,14 +52,14 @@ def walks(
 
     definitions = []
     refused = 0
-    for definition in sample(folder, split_names(splits, folder), limit=limit, seed=seed):
+    for definition in chosen:
         try:
             compile_schema(definition.schema)
         except GuidedError:
             refused += 1
         else:
             definitions.append(definition)
-    records.append(path, records.header("walks", {"count": count, "splits": splits, "seed": seed, "set": options}))
+    records.append(path, records.header("walks", {"count": count, "splits": split_list, "seed": seed, "set": options}))
     report = Report()
     shown = 0
     with progress() as bar:

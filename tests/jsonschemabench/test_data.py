@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from jsonschemabench.commands.shared import engine_options
-from jsonschemabench.data import DataMissing, load, sample, splits_in
+from jsonschemabench.data import DataMissing, keywords_of, sample
 from jsonschemabench.engines import EngineMissing, create_engine
+from jsonschemabench.sources import Files, open_source
 
 
 @pytest.fixture
@@ -24,24 +25,26 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_both_forms_read_the_same(folder: Path) -> None:
-    assert splits_in(folder) == ["A", "B"]
-    a, b = list(load(folder, "A")), list(load(folder, "B"))
+    assert open_source(str(folder)).names() == ["A", "B"]
+    a, b = list(open_source(str(folder)).load("A")), list(open_source(str(folder)).load("B"))
     assert [definition.name for definition in a] == [definition.name for definition in b]
     assert a[3].split == "A" and a[3].instances[0].data == 3 and not a[3].instances[0].valid
 
 
 def test_a_sample_is_fixed_by_its_seed(folder: Path) -> None:
-    names = [definition.name for definition in sample(folder, ["A"], limit=5, seed=1)]
-    assert names == [definition.name for definition in sample(folder, ["A"], limit=5, seed=1)]
-    assert len(names) == 5 and names != [definition.name for definition in sample(folder, ["A"], limit=5, seed=2)]
-    assert len(sample(folder, ["A", "B"])) == 40
+    def names(seed: int) -> list[str]:
+        return [definition.name for definition in sample(open_source(str(folder)), ["A"], limit=5, seed=seed)]
+
+    assert names(1) == names(1) != names(2)
+    assert len(names(1)) == 5
+    assert len(sample(open_source(str(folder)), ["A", "B"])) == 40
 
 
 def test_missing_data_says_what_there_is(folder: Path) -> None:
     with pytest.raises(DataMissing, match="There are: A, B"):
-        list(load(folder, "C"))
+        list(open_source(str(folder)).load("C"))
     with pytest.raises(DataMissing, match="--data"):
-        splits_in(folder / "nowhere")
+        open_source(str(folder / "nowhere"))
 
 
 def test_engine_options_are_read_or_refused() -> None:
@@ -54,3 +57,29 @@ def test_engine_options_are_read_or_refused() -> None:
 def test_an_unknown_engine_is_named() -> None:
     with pytest.raises(EngineMissing, match="There are: guided, llguidance, xgrammar, outlines_core, lmfe"):
         create_engine("other", None, {})
+
+
+def test_schema_files_are_definitions(tmp_path: Path) -> None:
+    """The two layouts on GitHub: bare schemas in a folder for each split, and records with the split in their name."""
+    for name, content in {
+        "data/Kubernetes/kb_1.json": {"type": "object"},
+        "data/Snowplow/sp_1.json": True,
+        "data/Github_easy---o1.json": {"schema": {"minimum": 1}, "tests": [{"valid": True, "data": 1}]},
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(content))
+    source = open_source(str(tmp_path))
+    assert isinstance(source, Files) and source.names() == ["Github_easy", "Kubernetes", "Snowplow"]
+    [definition] = source.load("Github_easy")
+    assert definition.schema == {"minimum": 1} and definition.instances[0].valid
+    assert [d.schema for split in ("Kubernetes", "Snowplow") for d in source.load(split)] == [{"type": "object"}, True]
+
+
+def test_keywords_are_found_where_they_are_keywords() -> None:
+    schema = {
+        "properties": {"pattern": {"enum": [{"minimum": 1}]}},
+        "allOf": [{"items": {"maxLength": 3}}],
+        "title": "not listed",
+    }
+    assert keywords_of(schema) == ["allOf", "enum", "items", "maxLength", "properties"]
+    assert keywords_of(False) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,8 @@ import pytest
 from jsonschemabench.data import Definition
 from jsonschemabench.engines import AS_WRITTEN, EngineFailure, Reading, Walk
 from jsonschemabench.masks import Measurement, Run, allowed, limited, measure, order
-from jsonschemabench.stats import Distribution, paired_runs, slowest, summarise, tally
+from jsonschemabench.records import measurement_of, schema_record
+from jsonschemabench.stats import Distribution, pair_up, slowest, summarise, tally
 
 EOS = 256
 
@@ -146,16 +149,19 @@ def test_engines_take_turns() -> None:
     assert [order(3, turn) for turn in range(3)] == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
 
 
-def test_paired_times_need_everyone_to_be_right() -> None:
+def test_paired_times_need_both_to_be_right() -> None:
     clock = Clock()
     engines = [FakeEngine("slow", clock, [*BOTH, "7"], cost=40), FakeEngine("quick", clock, BOTH, cost=10)]
     results = measure(definition((True, [1, 2]), (True, 7)), engines, encode, [EOS], clock=clock)
-    assert {name: len(runs) for name, runs in paired_runs(results).items()} == {"slow": 2, "quick": 2}
     summary = summarise(results)
-    assert summary["slow"]["paired_tbm"]["values"]["avg"] == pytest.approx(0.040)
-    assert summary["quick"]["paired_tbm"]["values"]["max"] == pytest.approx(0.010)
-    assert summary["quick"]["paired_step"]["values"]["p50"] == pytest.approx(0.011)
-    assert summary["slow"]["tbm"]["count"] == 13 + 2 * 2
+    pair = summary["pairs"]["quick"]
+    assert (pair["documents"], pair["schemas"]) == (2, 1)
+    assert pair["mask"]["first"]["values"]["avg"] == pytest.approx(0.040)
+    assert pair["mask"]["other"]["values"]["max"] == pytest.approx(0.010)
+    assert pair["step"]["other"]["values"]["p50"] == pytest.approx(0.011)
+    assert pair["mask"]["ratios"]["avg"] == pytest.approx((4, 4, 4))
+    assert pair["ttfm"]["ratios"]["p50"][0] == pytest.approx(1040 / 1010)
+    assert summary["engines"]["slow"]["tbm"]["count"] == 13 + 2 * 2
     json.dumps(summary)
 
 
@@ -163,8 +169,43 @@ def test_paired_times_are_of_the_same_tokens() -> None:
     """One engine refuses at the first token, the other at the fourth: one mask of each is compared."""
     clock = Clock()
     engines = [FakeEngine("late", clock, BOTH), FakeEngine("early", clock, ["7"])]
-    paired = paired_runs(measure(definition((False, [1, 3])), engines, encode, [EOS], clock=clock))
-    assert [[len(run.masks) for run in runs] for runs in paired.values()] == [[1, 1], [1, 1]]
+    late, early = measure(definition((False, [1, 3])), engines, encode, [EOS], clock=clock)
+    pair = pair_up([late], [early])
+    assert [len(times) for side in pair.mask for times in side] == [2, 2]  # one mask in each of two spellings
+    assert [len(times) for side in pair.advance for times in side] == [0, 0]
+
+
+def test_a_warm_round_is_measured_alone() -> None:
+    """The second round's first mask is that of a compiled schema, and the first round's documents are not counted."""
+    clock = Clock()
+    [result] = measure(
+        definition((True, [1, 2])), [FakeEngine("fake", clock, BOTH)], encode, [EOS], clock=clock, warm=True
+    )
+    assert result.ttfm == 10
+    assert [len(run.masks) for run in result.runs] == [6, 7]
+
+
+def test_an_engine_out_of_time_is_not_asked_again() -> None:
+    class Sleepy(FakeEngine):
+        def fill(self) -> None:
+            if self.text:
+                time.sleep(5)
+            super().fill()
+
+    [result] = measure(definition((True, [1, 2])), [Sleepy("fake", Clock(), BOTH)], encode, [EOS], time_limit=0.2)
+    assert result.timed_out and result.spent and not result.passed
+    assert ["longer than" in run.error for run in result.runs] == [True, False]
+    assert "not run" in result.runs[1].error
+
+
+def test_records_are_read_back() -> None:
+    result = run_one((True, [1, 3]), (False, [1, 3]), texts=BOTH)
+    again = measurement_of(json.loads(json.dumps(schema_record(result))))
+    assert schema_record(replace(again, runs=[])) == schema_record(replace(result, runs=[]))
+    assert [(list(run.masks), run.right, run.text) for run in again.runs] == [
+        (run.masks, run.right, run.text) for run in result.runs
+    ]
+    assert result.runs[0].text == "[1,3]" and result.runs[2].text == ""
 
 
 def test_the_slowest_masks_are_named() -> None:
