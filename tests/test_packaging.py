@@ -22,6 +22,8 @@ OPTIONAL = {
     "xgrammar": "an engine to compare with",
     "outlines_core": "an engine to compare with",
     "lmformatenforcer": "an engine to compare with",
+    "datasets": "one form of the benchmark's data",
+    "regress": "ECMA-262 patterns in the judge, where it is there",
     "pydantic": "only where the user has it: their models are read when given",
     "tokenizers": "comes with transformers and is what its tokenizers are made of",
     "triton": "comes with torch where there is a GPU",
