@@ -293,8 +293,6 @@ class JsonLowering:
 
     def object(self, value: ObjectValue, pointer: str) -> int:
         """An object after its opening brace."""
-        if value.duties:
-            raise UnsupportedSchema(pointer, "not", "asks for some undeclared property, which is not compiled yet")
         program = self.program
         value = _spell_out(value)
         entries = []

@@ -13,7 +13,7 @@ from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grammars.errors import BudgetExceeded, UnsupportedSchema
-from grammars.jsonschema._atoms import FALSE, STRING, TRUE, Atom, ObjectGroup, Sid
+from grammars.jsonschema._atoms import FALSE, OBJECT, STRING, TRUE, Atom, ObjectGroup, Sid
 from grammars.jsonschema._scalars import literals, string_language
 from grammars.jsonschema._values import constant_object
 from grammars.schema_ir import Alternative, Choice, ObjectValue, PatternProperty, Property, Ref
@@ -142,10 +142,10 @@ class _Plan:
         if self._cells is None:
             restriction = key_language(self.key_schemas, self.compiler)
             assert not isinstance(restriction, list)
-            self._cells = (self._split_keys(), restriction)
+            self._cells = (self._split_keys(restriction), restriction)
         return self._cells
 
-    def _split_keys(self) -> list[_Cell]:
+    def _split_keys(self, restriction: Regex | None) -> list[_Cell]:
         compiler, groups = self.compiler, self.groups
         marks: dict[_Mark, None] = dict.fromkeys(pattern for group in groups for pattern, _ in group.patterns)
         for duty in self.duties:
@@ -156,6 +156,10 @@ class _Plan:
             if len(parts) > _CELLS_LIMIT:
                 remedy = 'Make the patterns in "patternProperties" exclude each other.'
                 raise BudgetExceeded("overlapping key patterns", _CELLS_LIMIT, len(parts), remedy)
+        if self.duties:  # a cell without keys must not seem to meet any
+            parts = [
+                part for part in parts if self._has_keys(part[0] if restriction is None else part[0] & restriction)
+            ]
         rest = self._cell(None, frozenset())
         common = (compiler.ref_of(rest.sids), rest.pays)
         cells = [self._cell(keys, matched) for keys, matched in parts]
@@ -229,6 +233,22 @@ class _Plan:
         found = [Choice(compiler.ref_of(sids), pays) for sids, pays in parts]
         return tuple(choice for choice in found if not compiler.is_empty(choice.value))
 
+    def has_keys(self, cell: _Cell) -> bool:
+        """Are there undeclared names in a cell?"""
+        return cell.keys is None and self.cells()[1] is None or self._has_keys(self.keys_of(cell))
+
+    def _has_keys(self, keys: Regex) -> bool:
+        names = self.compiler.languages.listed(keys, _LISTED)
+        return names is None or any(name not in self.declared for name in names)
+
+    def scarce(self) -> list[str]:
+        """The keys of the cells that meet duties and have few of them."""
+        found: list[str] = []
+        for cell in self.cells()[0]:
+            if cell.pays and not (cell.keys is None and self.cells()[1] is None):
+                found.extend(self.compiler.languages.listed(self.keys_of(cell), _LISTED) or ())
+        return [name for name in found if name not in self.declared]
+
     def _endless(self, cell: _Cell) -> bool:
         """Are there keys enough in the cell for any number of properties?"""
         if cell.keys is None and len(self.cells()[0]) == 1 and self.cells()[1] is None:
@@ -243,7 +263,7 @@ class _Plan:
         scarce: set[int] = set()
         for cell in self.cells()[0]:
             pays = {choice.pays for choice in self.choices(cell) if choice.pays} if cell.pays else set()
-            if pays:
+            if pays and self.has_keys(cell):
                 (endless if self._endless(cell) else scarce).update(pays)
         if all(any(few & much == few for much in endless) for few in scarce):
             scarce = set()
@@ -353,7 +373,7 @@ def objects(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
     for cell in cells:
         ref = compiler.ref_of(cell.sids)
         empty = is_empty(ref)
-        choices = plan.choices(cell) if cell.pays and not empty else ()
+        choices = plan.choices(cell) if cell.pays and not empty and plan.has_keys(cell) else ()
         if not any(choice.pays for choice in choices):
             choices = ()
         if cell.keys is None:
@@ -410,6 +430,9 @@ def spell_out_keys(branch: list[Atom], atoms: list[Atom], compiler: SchemaCompil
                 extra = [Atom("required", name, where)]
                 if kind == "somekey" and value[1] != TRUE:
                     extra.append(Atom("value", (name, value[1]), where))
+                compiler.spend(1)
+                if compiler.apart.visibly_empty(OBJECT, atoms + others + extra, (), 0):
+                    continue
                 result.extend(spell_out_keys(others + extra, atoms, compiler))
         if kind == "badname":
             left, impossible = Atom(kind, (value[0], value[1] | names), where), closed
@@ -436,7 +459,16 @@ def expand_somekey(atoms: list[Atom], compiler: SchemaCompiler) -> list[list[Ato
     kinds = {atom.kind for atom in atoms}
     if "in" in kinds or kinds.isdisjoint(("somekey", "badname")):
         return [atoms]
-    return [_settle(one, compiler) for one in spell_out_keys(atoms, [], compiler)]
+    result: list[list[Atom]] = []
+    for one in spell_out_keys(atoms, [], compiler):
+        left = next((atom for atom in one if atom.kind in ("somekey", "badname")), None)
+        if left is not None:  # keys of which there are few become declared names too
+            names = _Plan(one, compiler).scarce()
+            declared = [*one, *(Atom("value", (name, TRUE), left.where) for name in names)]
+            result.extend(_settle(full, compiler) for full in spell_out_keys(declared, [], compiler))
+        else:
+            result.append(one)
+    return result
 
 
 def _settle(atoms: list[Atom], compiler: SchemaCompiler) -> list[Atom]:
