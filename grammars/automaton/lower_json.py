@@ -33,7 +33,7 @@ from grammars.kernels.layout import (
     OP_TERM,
     RESERVE,
 )
-from grammars.regex import ByteDfa, CharDfa, Regex
+from grammars.regex import ByteDfa, CharDfa, Regex, char_dfa
 from grammars.schema_ir import (
     Alternative,
     ArrayValue,
@@ -220,7 +220,7 @@ class JsonLowering:
         key = ("regex", self.encoding, regex)
         known = self.store.extras.get(key)
         if known is None:
-            known = self.store.extras[key] = self.store.start_of(ByteDfa(CharDfa(regex), self.encoding))
+            known = self.store.extras[key] = self.store.start_of(ByteDfa(char_dfa(regex), self.encoding))
         assert isinstance(known, int)
         return known
 

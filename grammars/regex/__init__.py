@@ -14,9 +14,9 @@ key, same automaton), `start`, `row(state)` (256 targets, -1 dead), `label(state
 """
 
 from grammars.regex.bytedfa import ENCODINGS, ByteDfa
-from grammars.regex.chardfa import CharDfa
+from grammars.regex.chardfa import CharDfa, char_dfa
 from grammars.regex.charset import Charset
 from grammars.regex.language import Regex
 from grammars.regex.syntax import parse
 
-__all__ = ["ENCODINGS", "ByteDfa", "CharDfa", "Charset", "Regex", "parse"]
+__all__ = ["ENCODINGS", "ByteDfa", "CharDfa", "Charset", "Regex", "char_dfa", "parse"]

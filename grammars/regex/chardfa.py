@@ -8,14 +8,17 @@ possible rest) first, within `max_states`.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from functools import lru_cache
 from heapq import heappop, heappush
+from threading import Lock
 
 from grammars.errors import BudgetExceeded
 from grammars.regex.language import Alphabet, Regex, alphabet_for, collect, lower
 from grammars.regex.lengths import meets_length
-from grammars.regex.terms import Term, Terms
+from grammars.regex.terms import AND, Term, Terms
 
-__all__ = ["CharDfa", "start_term"]
+__all__ = ["CharDfa", "char_dfa", "is_empty", "start_term"]
 
 
 def start_term(regex: Regex) -> tuple[Terms, Alphabet, Term]:
@@ -25,6 +28,29 @@ def start_term(regex: Regex) -> tuple[Terms, Alphabet, Term]:
     alphabet = alphabet_for(frozenset(sets))
     terms = Terms(alphabet.full)
     return terms, alphabet, lower(regex.node, terms, alphabet.mask_of)
+
+
+_spare: OrderedDict[Regex, CharDfa] = OrderedDict()
+_lock = Lock()
+
+
+@lru_cache(maxsize=4096)
+def is_empty(regex: Regex, budget: int) -> bool:
+    """No text at all? A verdict that took a search is remembered, and its automaton kept for `char_dfa`."""
+    dfa = CharDfa(regex, max_states=budget)
+    if len(dfa._alive) > 50:
+        with _lock:
+            _spare[regex] = dfa
+            while len(_spare) > 16:
+                _spare.popitem(last=False)
+    return dfa.start < 0
+
+
+def char_dfa(regex: Regex) -> CharDfa:
+    """The automaton, with the search done if `is_empty` was asked before; it belongs to the caller alone."""
+    with _lock:
+        found = _spare.pop(regex, None)
+    return found or CharDfa(regex)
 
 
 class CharDfa:
@@ -190,7 +216,7 @@ class CharDfa:
             return known
         derive = self.terms.derive
         before: dict[Term, list[Term]] = {term: []}
-        heap: list[tuple[int, int, Term]] = []
+        heap: list[tuple[int, int, int, Term]] = []
         count = 0
         current: Term | None = term
         while current is not None:
@@ -209,9 +235,11 @@ class CharDfa:
                         raise BudgetExceeded(
                             "max_states", self.max_states, None, "Simplify the patterns that have to hold together."
                         )
-                    # Newest first among equals: a deep walk ends sooner than a broad one.
-                    heappush(heap, (target.shortest, -count, target))
-            current = heappop(heap)[2] if heap else None
+                    # Of several languages that must hold together the longest says how far it is; progress in the
+                    # others decides among equals. Then newest first: a deep walk ends sooner than a broad one.
+                    others = sum(t.shortest for t in target.a) if target.op == AND else target.shortest
+                    heappush(heap, (target.shortest, others, -count, target))
+            current = heappop(heap)[3] if heap else None
         for dead in before:
             alive[dead] = False
         return False

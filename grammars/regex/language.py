@@ -287,9 +287,9 @@ class Regex:
 
     def is_empty(self, budget: int = 50_000) -> bool:
         """No string at all? Explores at most `budget` states, then raises BudgetExceeded."""
-        from grammars.regex.chardfa import CharDfa
+        from grammars.regex.chardfa import is_empty
 
-        return CharDfa(self, max_states=budget).start < 0
+        return is_empty(self, budget)
 
     def is_universal(self) -> bool:
         """True: surely all strings. False: not recognised as such (cheap, by simplification only)."""

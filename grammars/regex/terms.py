@@ -266,6 +266,9 @@ class Terms:
             return self.never
         if len(flat) < 2:
             return flat.pop() if flat else self.all
+        known = self._table.get((AND, frozenset(flat), None, None))
+        if known is not None:
+            return known
         if self.empty in flat:
             return self.empty if all(t.nullable for t in flat) else self.never
         loops = [t for t in flat if t.op == REP and t.a is self.any_char]
@@ -390,11 +393,24 @@ class Terms:
         return parts[0] if len(parts) == 1 else self._union(parts)
 
     def _derive_both(self, items: list[Term]) -> Pieces:
+        """All items at once: terms for some of them together would never be used again."""
         items.sort(key=lambda t: t.uid)
-        pieces = self.derive(items[0])
-        for item in items[1:]:
-            pieces = self._intersect(pieces, self.derive(item))
-        return pieces
+        parts: list[tuple[int, tuple[Term, ...]]] = [(self.full, ())]
+        for item in items:
+            pieces = self.derive(item)
+            parts = [
+                (common, (*targets, target))
+                for mask, targets in parts
+                for own, target in pieces
+                if (common := mask & own)
+            ]
+        out: dict[Term, int] = {}
+        for mask, targets in parts:
+            term = self.both(targets)
+            if term is not self.never:
+                out[term] = out.get(term, 0) | mask
+        self.spend(len(parts))
+        return [(mask, target) for target, mask in out.items()]
 
     def _derive_open(self, term: Term, after: Term, on_empty: Pieces) -> Pieces:
         """Derivative of `term` followed by `after`, where `on_empty` is that of `after` alone.
