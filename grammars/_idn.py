@@ -9,7 +9,7 @@ where it can be decided character by character:
   - a label is either free of right-to-left characters, or right-to-left throughout with one kind of digits (RFC 5893),
     and a name is of one of the two kinds;
   - of the contextual rules: middle dot between two l, keraia before Greek, geresh and gershayim after Hebrew, katakana
-    middle dot beside kana or Han, joiners after a virama.
+    middle dot beside kana or Han, joiners after a virama, the non-joiner between Arabic letters that join.
 Labels that begin with xn-- (or have -- there) are left out: their validity is that of the Punycode behind it.
 """
 
@@ -95,8 +95,12 @@ def idn_hostname() -> Regex:
     unit = marked | catalan | greek | dotted_kana
     left = unit | unit.concat((unit | hyphen).repeat(0, None)).concat(unit)
 
+    # a non-joiner may stand between letters that join on both sides (RFC 5892, A.1; here the basic Arabic ones)
+    joining = Regex.chars(((0x628, 0x628), (0x62A, 0x62E), (0x633, 0x63A), (0x641, 0x647), (0x649, 0x64A)))
+    joining |= Regex.chars(((0x67E, 0x67E), (0x686, 0x686), (0x6A9, 0x6A9), (0x6AF, 0x6AF), (0x6CC, 0x6CC)))
+    apart = joining.concat(Regex.literal("\u200c").concat(joining).repeat(1, None))
     hebrew = Regex.chars(((0x5D0, 0x5EA),))
-    strong = roles["right"] | hebrew.concat(Regex.chars(((0x5F3, 0x5F4),)))
+    strong = roles["right"] | apart | hebrew.concat(Regex.chars(((0x5F3, 0x5F4),)))
     right = never
     for number in (digit | roles.get("digit", never), roles["arabic_digit"]):
         inner = (strong | number).concat(roles["mark"].repeat(0, 1))

@@ -15,8 +15,9 @@ is what the RFC that JSON Schema names says, with month lengths, leap years, lab
     uri-template            RFC 6570, without the operators that it reserves for the future (= , ! @ |)
     uuid                    RFC 4122 (8-4-4-4-12)
     json-pointer, relative-json-pointer   RFC 6901 and the relative draft
-    regex                   from below: ECMA-262 patterns without look-around and back-references, groups at most three
-                            deep, class ranges among letters or digits
+    regex                   from below: ECMA-262 patterns (without the flag u), groups at most three deep,
+                            look-around without groups in it, class ranges among letters or digits, one named group or
+                            back-references \\k to one group of one letter
 A name that is not in the table is an annotation: `format_regex` gives None.
 """
 
@@ -188,21 +189,34 @@ _POINTER = r"(?:/(?:[^~/]|~[01])*)*".replace("[^~/]", r"[\x00-.0-}\x7f-\U0010fff
 
 
 def _regex() -> Regex:
-    """Patterns that ECMA-262 and Python both read, so that either may judge; groups up to three deep."""
+    """Patterns that ECMA-262 reads without the flag u; most of them it reads with u, too."""
     spans = [(chr(code), end) for first, end in ("az", "AZ", "09") for code in range(ord(first), ord(end) + 1)]
     ordered = [f"{low}-[{low}-{end}]" for low, end in spans]
-    shared = r"\\(?:[dDwWsSnrtfv\\^$.*+?()\[\]{}|/-]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})"
+    shared = r"\\(?:[dDwWsSnrtfv\\^$.*+?()\[\]{}|/-]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|c[a-zA-Z])"
     item = rf"(?:{'|'.join(ordered)}|{shared}|[a-zA-Z0-9 _.,:;!?/@#%=+*$()<>\u0080-\U0010ffff])"
     # Two-digit counts in order: tens below, or tens equal and units not above.
     pairs = [rf"{t}{u},{t}[{u}-9]" for t in range(1, 10) for u in range(10)]
     pairs += [rf"{t}\d,[{t + 1}-9]\d" for t in range(1, 9)] + [rf"{u},(?:[{u}-9]|[1-9]\d)" for u in range(10)]
     repeat = rf"(?:[*+?]\??|\{{(?:[1-9]?\d,?|{'|'.join(pairs)})\}}\??)?"
-    atom = rf"(?:[^\\^$.*+?()\[\]{{}}|\ud800-\udfff]|\.|{shared}|\[\^?{item}+\])"
+    atom = rf"(?:[^\\^$.*+?()\[\]{{}}|\ud800-\udfff]|\.|{shared}|\\k<[a-z]>|\[\^?{item}*\])"
+    around = rf"[(][?]<?[=!](?:{atom}{repeat}|[|$^])*[)]"
     body = ""
     for _ in range(4):
-        unit = rf"(?:(?:{atom}{f'|(?:[(](?:[?]:)?{body}[)])' if body else ''}){repeat}|[$^])"
-        body = rf"(?:{unit}*(?:\|{unit}*)*)"
-    return _full(body)
+        group = rf"|(?:[(](?:[?](?::|<[A-Za-z_$][A-Za-z0-9_$]*>))?{body}[)])" if body else ""
+        body = rf"(?:(?:{atom}{group}){repeat}|[|$^]|\\[bB]{f'|{around}' if body else ''})*"
+    return _full(body) & _named_groups()
+
+
+def _named_groups() -> Regex:
+    """At most one named group; or back-references to the only one, by a name of one letter."""
+    opening = r"[(][?]<[^=!]"
+    any_text = Regex.any_string()
+    several = any_text.concat(_full(rf"{opening}[^]*{opening}".replace("[^]", r"[\s\S]"))).concat(any_text)
+    referring = any_text.concat(_full(r"\\k")).concat(any_text)
+    # no class and no escaped bracket, in which what looks like a group might be none
+    plain = r"(?:[^\\\[]|\\[^\\(\[k])"
+    referred = [_full(rf"{plain}*[(][?]<{c}>(?:{plain}|\\k<{c}>)*") for c in "abcdefghijklmnopqrstuvwxyz"]
+    return ~several & (~referring | Regex.any_of(referred))
 
 
 _MAKERS: dict[str, Callable[[], Regex]] = {

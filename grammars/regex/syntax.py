@@ -13,6 +13,7 @@ out: back-references, atomic groups and possessive quantifiers, conditionals. Ch
 from __future__ import annotations
 
 from functools import lru_cache
+from math import inf
 from typing import NoReturn
 
 from grammars.errors import RegexError
@@ -199,7 +200,13 @@ class _Parser:
         self.ignore_case, self.multiline, self.dot_all = flags
         if wrap is None:
             return inner, True
-        return (wrap[0], inner, wrap[1]), self.ecma and wrap[0] == "ahead"
+        if wrap[0] == "behind":
+            node = _looking_behind(inner, wrap[1])
+            if node is None:
+                remedy = "Move the look-ahead ($ and \\b are such) to the end of the group or behind it."
+                self.fail("a look-ahead inside a look-behind cannot be compiled to an automaton.", remedy, start, 4)
+            return node, False
+        return (wrap[0], inner, wrap[1]), self.ecma
 
     def group_kind(self, start: int) -> tuple[tuple[str, bool] | None, Node | None]:
         """What follows '(?': the assertion to wrap the group in, or the whole node when there is nothing inside."""
@@ -411,6 +418,66 @@ class _Parser:
         code = ord(self.pattern[self.at])
         self.at += 1
         return ((code, code),)
+
+
+def _length(node: Node, most: bool) -> float:
+    """How long the texts of a node are at least, or at most."""
+    kind = node[0]
+    if kind == "set":
+        return 1
+    if kind in ("cat", "alt"):
+        lengths = [_length(item, most) for item in node[1]]
+        return sum(lengths) if kind == "cat" else (max if most else min)(lengths, default=0)
+    if kind == "rep":
+        times = node[3] if most else node[2]
+        own = _length(node[1], most)
+        return own * (inf if times is None else times) if own else 0
+    return 0
+
+
+def _sight(node: Node) -> float:
+    """How far beyond its end the look-aheads of a node may see."""
+    kind = node[0]
+    if kind == "ahead":
+        return _length(node[1], True) + _sight(node[1])
+    if kind == "alt":
+        return max(map(_sight, node[1]), default=0)
+    if kind == "cat":
+        beyond, read = 0.0, 0.0
+        for item in reversed(node[1]):
+            beyond = max(beyond, _sight(item) - read)
+            read += _length(item, False)
+        return beyond
+    return _sight(node[1]) if kind == "rep" else 0
+
+
+def _looking_behind(inner: Node, negated: bool) -> Node | None:
+    """A look-behind sees only what has been read: look-aheads at its end are moved out of it; None for others."""
+    kind = inner[0]
+    if _sight(inner) <= 0:
+        return "behind", inner, negated
+    if kind == "ahead":
+        return "ahead", inner[1], inner[2] != negated
+    if kind == "alt":
+        branches = [_looking_behind(item, negated) for item in inner[1]]
+        if None in branches:
+            return None
+        parts = [branch for branch in branches if branch is not None]
+        return ("cat", tuple(parts)) if negated else alternatives(parts)
+    if kind != "cat":
+        return None
+    *before, last = inner[1]
+    if last[0] == "cat":
+        return _looking_behind(("cat", (*before, *last[1])), negated)
+    if last[0] == "alt":
+        return _looking_behind(("alt", tuple(("cat", (*before, item)) for item in last[1])), negated)
+    if last[0] != "ahead":
+        return None
+    rest = _looking_behind(("cat", tuple(before)), negated)
+    if rest is None:
+        return None
+    moved = ("ahead", last[1], last[2] != negated)
+    return alternatives([rest, moved]) if negated else ("cat", (rest, moved))
 
 
 @lru_cache(maxsize=1024)

@@ -279,6 +279,8 @@ class Terms:
             if high is not None and low > high:
                 return self.never
             return self.both([*flat, self.rep(self.any_char, low, high)])
+        if loops and loops[0].c is not None and any(t.shortest > loops[0].c for t in flat):
+            return self.never
         for item in flat:
             if item.op == NOT and item.a in flat:
                 return self.never
