@@ -235,7 +235,7 @@ class _Plan:
 
     def has_keys(self, cell: _Cell) -> bool:
         """Are there undeclared names in a cell?"""
-        return cell.keys is None and self.cells()[1] is None or self._has_keys(self.keys_of(cell))
+        return (cell.keys is None and self.cells()[1] is None) or self._has_keys(self.keys_of(cell))
 
     def _has_keys(self, keys: Regex) -> bool:
         names = self.compiler.languages.listed(keys, _LISTED)
