@@ -1,7 +1,7 @@
-"""Many conditions on one property: "if kind is k1 then ..., if kind is k2 then ...", dozens of times.
+"""Many choices that hang on one property: "if kind is k1 then ..., if kind is k2 then ...", dozens of times.
 
-Taken one by one, each condition doubles the cases before the next one rules most of them out. Taken together they have
-as many cases as the property has values that some condition names, one for all others, and one for its absence.
+Taken one by one, each choice doubles the cases before the next one rules most of them out. Taken together they have as
+many cases as the property has values that the choices tell apart, one for all others, and one for its absence.
 """
 
 from __future__ import annotations
@@ -16,74 +16,100 @@ if TYPE_CHECKING:
 __all__ = ["Case", "cases"]
 
 LEAST = 6
-"""So many conditions on one property are taken together."""
+"""So many choices on one property are taken together."""
 
 
 class Case(NamedTuple):
-    """What holds in one case: items that say so, the conditions that it settles, and what follows from them."""
+    """What holds in one case: items that say so, the tests that it settles, and what is left to satisfy."""
 
     items: tuple[Item, ...]
     settled: tuple[Sid, ...]
-    follows: tuple[Item, ...]
+    left: tuple[Item, ...]
 
 
-class _Condition(NamedTuple):
-    choice: Or
-    test: Sid
+class _Test(NamedTuple):
+    """A sub-schema that asks just this: `name`, if it is there or `wanted`, has one of `values`."""
+
+    sid: Sid
     name: str
     values: dict[Any, Any]
-    wants_it: bool
+    wanted: bool
 
 
-def cases(choices: list[Or], compiler: SchemaCompiler) -> tuple[list[Or], list[Case]] | None:
-    """(the choices that remain, the cases of the others); None where no property has many conditions."""
+def cases(choices: list[Or], compiler: SchemaCompiler) -> list[Case] | None:
+    """All choices, case by case; None where no property has many of them."""
     if len(choices) < LEAST:
         return None
-    by_name: dict[str, list[_Condition]] = {}
+    by_name: dict[str, dict[Sid, _Test]] = {}
+    count: dict[str, int] = {}
     for choice in choices:
-        condition = _condition(choice, compiler)
-        if condition is not None:
-            by_name.setdefault(condition.name, []).append(condition)
-    name = max(by_name, key=lambda one: len(by_name[one]), default=None)
-    if name is None or len(by_name[name]) < LEAST:
+        sids = dict.fromkeys(item & ~1 for branch in choice.branches for item in branch if isinstance(item, int))
+        tests = [test for sid in sids if (test := _test(sid, compiler)) is not None]
+        for name in {test.name for test in tests}:
+            count[name] = count.get(name, 0) + 1
+        for test in tests:
+            by_name.setdefault(test.name, {})[test.sid] = test
+    if max(count.values(), default=0) < LEAST:
         return None
-    conditions = by_name[name]
-    together = {id(condition.choice) for condition in conditions}
-    where = conditions[0].choice.where
-    truths: dict[tuple[bool, ...], list[Any]] = {}
-    values = {key: value for condition in conditions for key, value in condition.values.items()}
+    name = max(count, key=lambda one: count[one])
+    tests = list(by_name[name].values())
+    where = choices[0].where
+    values = {key: value for test in tests for key, value in test.values.items()}
+    alike: dict[tuple[bool, ...], list[Any]] = {}
     for key, value in values.items():
-        truths.setdefault(tuple(key in condition.values for condition in conditions), []).append(value)
+        alike.setdefault(tuple(key in test.values for test in tests), []).append(value)
     present = Atom("required", name, where)
-    found = [
-        _case((present, Atom("value", (name, compiler.named(same)), where)), conditions, truth)
-        for truth, same in truths.items()
+    told: list[tuple[tuple[Item, ...], tuple[bool, ...]]] = [
+        ((present, Atom("value", (name, compiler.named(same)), where)), truth) for truth, same in alike.items()
     ]
-    others = (present, Atom("value", (name, compiler.named(list(values.values())) ^ 1), where))
-    found.append(_case(others, conditions, (False,) * len(conditions)))
-    found.append(_case((Atom("absent", name, where),), conditions, tuple(not c.wants_it for c in conditions)))
-    return [choice for choice in choices if id(choice) not in together], found
+    others = Atom("value", (name, compiler.named(list(values.values())) ^ 1), where)
+    if all(test.wanted for test in tests):
+        told.append(((others,), (False,) * len(tests)))
+    else:
+        told.append(((present, others), (False,) * len(tests)))
+        told.append(((Atom("absent", name, where),), tuple(not test.wanted for test in tests)))
+    return [case for items, truth in told if (case := _case(items, choices, tests, truth)) is not None]
 
 
-def _case(items: tuple[Item, ...], conditions: list[_Condition], truth: tuple[bool, ...]) -> Case:
-    follows = tuple(
-        item
-        for condition, holds in zip(conditions, truth, strict=True)
-        for item in condition.choice.branches[0 if holds else 1][1:]
-        if item != TRUE
-    )
-    settled = tuple(condition.test ^ (not holds) for condition, holds in zip(conditions, truth, strict=True))
-    return Case(items, settled, follows)
+def _case(items: tuple[Item, ...], choices: list[Or], tests: list[_Test], truth: tuple[bool, ...]) -> Case | None:
+    known = {test.sid: holds for test, holds in zip(tests, truth, strict=True)}
+    left: list[Item] = []
+    for choice in choices:
+        branches = _left(choice, known)
+        if branches is None:
+            continue
+        if not branches:
+            return None
+        left.extend(branches[0] if len(branches) == 1 else (Or(tuple(branches), choice.where),))
+    return Case(items, tuple(sid ^ (not holds) for sid, holds in known.items()), tuple(left))
 
 
-def _condition(choice: Or, compiler: SchemaCompiler) -> _Condition | None:
-    """A choice between "the test holds and ..." and "it does not and ...", if the test names values of a property."""
-    if len(choice.branches) != 2:
+def _left(choice: Or, known: dict[Sid, bool]) -> list[tuple[Item, ...]] | None:
+    """The branches that can hold, without what is known; None where one of them holds, or one of two opposites."""
+    kept: list[tuple[Item, ...]] = []
+    for branch in choice.branches:
+        left: list[Item] = []
+        for item in branch:
+            if isinstance(item, int) and item & ~1 in known:
+                if known[item & ~1] == bool(item & 1):
+                    break
+            elif item != TRUE:
+                left.append(item)
+        else:
+            if not left:
+                return None
+            kept.append(tuple(left))
+    if len(kept) == 2 and len(kept[0]) == len(kept[1]) == 1:
+        one, other = kept[0][0], kept[1][0]
+        if isinstance(one, Atom) and isinstance(other, Atom) and {one.kind, other.kind} == {"absent", "required"}:
+            return None if one.value == other.value else kept
+    return kept
+
+
+def _test(sid: Sid, compiler: SchemaCompiler) -> _Test | None:
+    if sid <= FALSE:
         return None
-    test, other = choice.branches[0][0], choice.branches[1][0]
-    if not isinstance(test, int) or not isinstance(other, int) or test & 1 or test <= FALSE or other != test ^ 1:
-        return None
-    facts = compiler.facts(test)
+    facts = compiler.facts(sid)
     if not facts.types & OBJECT:
         return None
     group: ObjectGroup | None = None
@@ -99,9 +125,9 @@ def _condition(choice: Or, compiler: SchemaCompiler) -> _Condition | None:
             return None
     if group is None or len(group.properties) != 1:
         return None
-    ((name, sid),) = group.properties.items()
-    values = _values(sid, compiler)
-    return None if values is None or wanted - {name} else _Condition(choice, test, name, values, name in wanted)
+    ((name, inner),) = group.properties.items()
+    values = _values(inner, compiler)
+    return None if values is None or wanted - {name} else _Test(sid, name, values, name in wanted)
 
 
 def _values(sid: Sid, compiler: SchemaCompiler) -> dict[Any, Any] | None:

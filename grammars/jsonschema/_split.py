@@ -70,12 +70,11 @@ class Splitter:
                     continue
                 together = cases(choices, self._compiler) if bit == OBJECT else None
                 if together is not None:
-                    choices, found_cases = together
-                    for items, settled_tests, follows in found_cases:
-                        self._compiler.spend(1 + len(follows))
-                        if not self._compiler.apart.visibly_empty(bit, context + atoms, items, 1):
-                            known, left = seen.union(settled_tests), [*follows[::-1], *items[::-1]]
-                            self._run(bit, left, atoms[:], known, choices[:], denied[:], context, found)
+                    for case in together:
+                        self._compiler.spend(1 + len(case.left))
+                        if not self._compiler.apart.visibly_empty(bit, context + atoms, case.items, 1):
+                            known, left = seen.union(case.settled), [*case.left[::-1], *case.items[::-1]]
+                            self._run(bit, left, atoms[:], known, [], denied[:], context, found)
                     return
                 if choices:
                     choice = min(choices, key=_breadth)

@@ -38,6 +38,53 @@ def compiled(schema: Any) -> SchemaCompiler | None:
         return None
 
 
+def conditions() -> st.SearchStrategy[Any]:
+    """Conditions on one property, many enough to be taken together, and a few others."""
+    values = st.lists(st.sampled_from(["a", "b", "c", 1]), min_size=1, max_size=2, unique=True)
+    test = st.builds(
+        lambda named, wanted: {"properties": {"kind": {"enum": named}}} | ({"required": ["kind"]} if wanted else {}),
+        values,
+        st.booleans(),
+    )
+    effect = st.sampled_from(
+        [
+            {"required": ["x"]},
+            {"required": ["y"]},
+            {"properties": {"x": {"type": "integer"}}},
+            {"maxProperties": 2},
+            False,
+        ]
+    )
+    condition = st.one_of(
+        st.builds(lambda test, then: {"if": test, "then": then}, test, effect),
+        st.builds(lambda test, then: {"if": test, "else": then}, test, effect),
+        st.builds(lambda name, test: {"dependentSchemas": {name: test}}, st.sampled_from("xy"), test),
+        st.builds(lambda one, other, more: {"anyOf": [one, {"not": other}, more]}, test, test, effect),
+        st.builds(lambda one, more: {"oneOf": [one, more]}, test, effect),
+    )
+    return st.builds(lambda parts: {"type": "object", "allOf": parts}, st.lists(condition, min_size=5, max_size=9))
+
+
+@QUIET
+@given(
+    conditions(),
+    st.lists(
+        st.builds(
+            lambda kind, rest: rest if kind is ... else {**rest, "kind": kind},
+            st.sampled_from(["a", "b", "c", 1, 2, None, ...]),
+            st.dictionaries(st.sampled_from("xy"), st.sampled_from([0, "z"]), max_size=2),
+        ),
+        min_size=5,
+        max_size=12,
+    ),
+)
+def test_conditions_on_one_property(schema: Any, instances: list[Any]) -> None:
+    source = compiled(schema)
+    for instance in instances:
+        got = source is not None and contains(source, instance)
+        assert got == verdict(schema, instance), (schema, instance)
+
+
 def counted() -> st.SearchStrategy[Any]:
     """Schemas of arrays that count, several of them at once, some denied."""
     item = st.sampled_from([{"type": "integer"}, {"minimum": 1}, {"enum": [1, "a", None]}, {"type": "string"}, True])
