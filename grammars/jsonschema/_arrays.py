@@ -102,7 +102,14 @@ class _Plan:
         if self.low > self.length and is_empty(self.ref_at(self.length)):
             return False
         if self.counters:
-            return self.automaton().inhabited()
+            automaton = self.automaton()
+            if self.unique is None or self.length == 0 or not automaton.inhabited():
+                return automaton.inhabited()
+            built = automaton.build()
+            if not isinstance(built, Plain):
+                return True  # with items of few values it is refused later
+            items = self.compiler.NEVER if built.items is None else built.items
+            return enough(built.prefix, items, built.low, self.unique, self.compiler)
         if self.unique is None or self.low < 2:
             return True
         prefix = [self.ref_at(index) for index in range(min(self.low, self.length))]

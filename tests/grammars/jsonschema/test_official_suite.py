@@ -1,4 +1,4 @@
-"""The official test suite: no verdict is wrong, and little is refused."""
+"""The official test suite: no verdict is wrong, and nothing is refused."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_required_cases(folder: str, data_dir: Path) -> None:
                     wrong.append((name, group["description"], case["description"]))
     assert right > 600
     assert not wrong
-    assert len(refused) <= 0.02 * right, refused
+    assert not refused
 
 
 def _verdict(schema: Any, instance: Any, draft: str, registry: dict[str, Any]) -> bool:
