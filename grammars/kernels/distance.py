@@ -146,30 +146,50 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
     """How far from the terminal's end a token may leave it under a budget, for `tier1`'s `limit`.
 
     NO_LIMIT: any token will do. -1: none. UNFIT: tier 1 cannot tell (two ways to end, or characters still due).
+    What any token may need goes to M_NEED where there is no limit.
     """
     node, dist = _i32(ctx, NODE), _i32(ctx, DIST)
     if budget < 0:
         return np.int64(NO_LIMIT)
+    most = _i4(dist, 3 * q + 2) + 1
     if _i4(node, 4 * n) == OP_KEY:
         ospec = _i32(ctx, OSPEC)
         after = _extra_cost(ctx, mat, f, q) - min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1))
-        if _i4(dist, 3 * q + 2) + 1 + after <= budget:
+        if most + after <= budget:
+            mat[M_NEED] = max(mat[M_NEED], most + after)
             return np.int64(NO_LIMIT)
         # near the limit it matters which keys are taken: patterns and keys written before are left to the walk
         if _i4(ospec, mat[f + F_SPEC] + O_LABELS) > 1 or _i4(dist, 3 * q + 2) > 14 or mat[f + F_X] != 0 or ctx[S_ANY]:
             return np.int64(UNFIT)
     else:
         k = _i4(node, 4 * n + 3)
-        if k >= 0 and _i4(_i32(ctx, BOUNDS), k) > c:
+        short = np.int64(0)
+        if k >= 0:
+            bounds = _i32(ctx, BOUNDS)
+            short = max(np.int64(0), _i4(bounds, k) - c) * _i4(bounds, k + 2)
+        after = np.int64(-1)
+        following = _i4(node, 4 * n + 2)
+        if _i4(dist, 3 * q) < NEVER_REACHED:
+            after = _continuation(ctx, mat, following, f)
+        two = _i4(dist, 3 * q + 1) < NEVER_REACHED
+        if two:
+            after = max(after, _continuation(ctx, mat, following + 1, f))
+        if most + short + after <= budget:
+            mat[M_NEED] = max(mat[M_NEED], most + short + after)
+            return np.int64(NO_LIMIT)
+        if two or short > 0 or (ctx[S_UNIQUE] and _is_unique(ctx, mat, f)):
             return np.int64(UNFIT)
-        if _i4(dist, 3 * q + 1) < NEVER_REACHED:
-            return np.int64(UNFIT)
-        after = _continuation(ctx, mat, _i4(node, 4 * n + 2), f)
-        if ctx[S_UNIQUE] and _is_unique(ctx, mat, f) and _i4(dist, 3 * q + 2) + 1 + after > budget:
-            return np.int64(UNFIT)
-    if _i4(dist, 3 * q + 2) + 1 + after <= budget:
-        return np.int64(NO_LIMIT)
     return max(np.int64(-1), min(np.int64(200), budget - after))
+
+
+@inner
+def _affordable(ctx, mat, scr, base, count, budget):
+    """Whether the set at `base` can be finished within the budget, if there is one; M_NEED is kept up."""
+    if budget < 0:
+        return True
+    need = _distance(ctx, mat, scr, base, count)
+    mat[M_NEED] = max(mat[M_NEED], need)
+    return need <= budget
 
 
 @inner

@@ -73,7 +73,7 @@ DEEPER = 1
 
 # --- arena header and frames
 M_TOP, M_CUR, M_MARK, M_LOOK, M_LEVEL, M_VOLATILE, M_STATUS, M_ACC, M_FUEL, M_EXACT = range(10)
-M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS = range(10, 15)
+M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS, M_NEED = range(10, 16)
 M_FIRST = 16
 F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS = range(13)
 F_DUTY, F_START, F_WITHIN, F_BITS = range(13, 17)
@@ -92,6 +92,7 @@ AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(
 )  # a state of an item automaton, then (node, next state) pairs
 
 CFG = 5
+ADDRESS_BITS, RISE_UNKNOWN = 48, 0x7FFF  # a memo value: address of the row, and above it how much its tokens may need
 NO_LIMIT, UNFIT = -2, -3  # how far from its end a token may leave a terminal (see `distance`)
 RESERVE = 8  # tokens kept back in an item that may turn out to be a repetition, to make it another one
 UNKNOWN = 1  # hash of an undeclared key, or of an item, that is not known yet

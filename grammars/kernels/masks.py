@@ -10,7 +10,7 @@ import numpy as np
 from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.distance import _limit_inside
+from grammars.kernels.distance import FAR, _limit_inside
 from grammars.kernels.frames import _context, _i4, _i32, _i64, _mix, _note, _pointer32
 from grammars.kernels.layout import *
 from grammars.kernels.values import MARGIN
@@ -64,8 +64,8 @@ def _probe(keys, key):
 
 
 @inner
-def _remember(ctx, mat, configurations, count, acc, level, row):
-    """Copy the row into the store and enter it under what computing it looked at."""
+def _remember(ctx, mat, configurations, count, acc, level, row, rise):
+    """Copy the row into the store and enter it under what computing it looked at, with what its tokens may need."""
     keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
     words = ctx[S_WORDS]
     room = _i64(ctx, ROOM)
@@ -82,11 +82,13 @@ def _remember(ctx, mat, configurations, count, acc, level, row):
         store = carray(_pointer32(room[R_NEXT]), (words,))
         for w in range(words):
             store[w] = row[w]
-        values[place] = room[R_NEXT]
+        values[place] = room[R_NEXT] | (rise << ADDRESS_BITS)
         keys[place] = key
         room[R_NEXT] += 4 * words
         room[R_ROWS] -= 1
         room[R_MEMO] -= 1
+    elif rise < values[place] >> ADDRESS_BITS:
+        values[place] = (values[place] & ((1 << ADDRESS_BITS) - 1)) | (rise << ADDRESS_BITS)
 
 
 @inner
@@ -102,56 +104,27 @@ def _in_tiers(ctx, mat, at, budget):
     return budget < 0 or _limit_inside(ctx, mat, q, n, f, mat[at + 3], budget) != UNFIT
 
 
-@kernel
-def fill(address, row, budget):
-    """Write the mask of the matcher's state into `row`; a status code.
-
-    `budget` >= 0: only tokens after which at most `budget` more are needed (not remembered, since it depends on it).
-    """
-    ctx = _context(address)
-    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+@inner
+def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
+    """Write the mask of the state to `row`; the status is in M_STATUS."""
     words = ctx[S_WORDS]
-    current = mat[M_CUR]
-    count, acc = mat[current], mat[current + 1]
-    configurations = current + 2
     top = mat[M_TOP]
-    mat[M_MARK] = top
-    mat[M_STATUS] = OK
-    mat[M_FUEL] = ctx[S_FUEL]
-    mat[M_LOOK] = 0
-    mat[M_VOLATILE] = 0
-    level = np.int64(0)
-    for i in range(count):
-        level = max(level, mat[mat[configurations + CFG * i + 2] + F_LEVEL])
-    mat[M_LEVEL] = level
-    if budget < 0:
-        keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
-        for look in range(2 * level + 3):
-            place = _probe(keys, _memo_key(ctx, mat, configurations, count, acc, level, look))
-            if keys[place] == 0:
-                break
-            if values[place] != DEEPER:
-                known = carray(_pointer32(values[place]), (words,))
-                for w in range(words):
-                    row[w] = known[w]
-                return OK
-        room = _i64(ctx, ROOM)
-        if room[R_ROWS] <= 0 or room[R_MEMO] < 2 * level + 8:
-            ctx[OUT0] = 2 * level + 8
-            return NEED_ROOM
-    for w in range(words):
-        row[w] = 0
+    mat[M_LOOK], mat[M_VOLATILE], mat[M_NEED] = 0, 0, 0
     mat[M_POS] = mat[configurations + CFG * count]
     mat[M_HOLE], mat[M_TRUST], mat[M_CHECK], mat[M_TESTS] = 0, 0, 0, 0
+    for w in range(words):
+        row[w] = 0
     if ctx[S_UNIQUE]:
         if mat[M_POS] + 3 * ctx[S_LONGEST] + MARGIN > ctx[TXT + 64]:
-            return GROW_TXT
+            mat[M_STATUS] = GROW_TXT
+            return
         tests = carray(_pointer32(ctx[TESTS]), (words,))
         for w in range(words):
             tests[w] = 0
     base = LEVELS + 5 * (ctx[S_LONGEST] + 2)
     if base + 2 * CFG * (count + 64) > scr.size:
-        return GROW_SCR
+        mat[M_STATUS] = GROW_SCR
+        return
     node = _i32(ctx, NODE)
     light = np.int64(0)
     # Undeclared keys first: they take tokens back, which must not undo what another configuration allows.
@@ -174,7 +147,7 @@ def fill(address, row, budget):
                     _unite(row, ctx[TMP], words)
                 fresh = False
                 if mat[M_STATUS] != OK:
-                    break
+                    return
     for i in range(count):
         at = configurations + CFG * i
         if not _in_tiers(ctx, mat, at, budget):
@@ -182,27 +155,87 @@ def fill(address, row, budget):
                 scr[base + light * CFG + k] = mat[at + k]
             light += 1
     free = base + light * CFG
-    if mat[M_STATUS] == OK:
-        for i in range(count):
-            at = configurations + CFG * i
-            if mat[at] >= 0 and _i4(node, 4 * mat[at + 1]) == OP_TERM and _in_tiers(ctx, mat, at, budget):
-                for k in range(CFG):
-                    scr[free + k] = mat[at + k]
-                _heavy(ctx, mat, scr, free, free + CFG, row, budget)
-                if mat[M_STATUS] != OK:
-                    break
-    if mat[M_STATUS] == OK and light > 0:
+    for i in range(count):
+        at = configurations + CFG * i
+        if mat[at] >= 0 and _i4(node, 4 * mat[at + 1]) == OP_TERM and _in_tiers(ctx, mat, at, budget):
+            for k in range(CFG):
+                scr[free + k] = mat[at + k]
+            _heavy(ctx, mat, scr, free, free + CFG, row, budget)
+            if mat[M_STATUS] != OK:
+                return
+    if light > 0:
         _walk(ctx, mat, scr, 0, base, light, row, budget, False)
+        if mat[M_STATUS] != OK:
+            return
     mat[M_TOP] = top
-    if mat[M_STATUS] == OK and mat[M_TESTS]:
+    if mat[M_TESTS]:
         _try_out(ctx, mat, scr, base, row, budget)
+        if mat[M_STATUS] != OK:
+            return
         mat[M_TOP] = top
-    if mat[M_STATUS] != OK:
-        return mat[M_STATUS]
     if acc:
         eos = _i32(ctx, EOS)
         for i in range(ctx[EOS + 64]):
             row[_i4(eos, i) >> 5] |= np.int32(1) << np.int32(_i4(eos, i) & 31)
-    if budget < 0 and not mat[M_VOLATILE]:
-        _remember(ctx, mat, configurations, count, acc, level, row)
-    return OK
+
+
+@kernel
+def fill(address, row, budget):
+    """Write the mask of the matcher's state into `row`; a status code.
+
+    `budget` >= 0: only tokens after which at most `budget` more are needed. Masks that the budget cuts are not
+    remembered; the others are, together with what their tokens may need at most beyond the cost of their frame.
+    """
+    ctx = _context(address)
+    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
+    words = ctx[S_WORDS]
+    current = mat[M_CUR]
+    count, acc = mat[current], mat[current + 1]
+    configurations = current + 2
+    top = mat[M_TOP]
+    mat[M_MARK] = top
+    mat[M_STATUS] = OK
+    mat[M_FUEL] = ctx[S_FUEL]
+    level = np.int64(0)
+    for i in range(count):
+        level = max(level, mat[mat[configurations + CFG * i + 2] + F_LEVEL])
+    mat[M_LEVEL] = level
+    # A token's need is that of the best configuration: what a remembered row says holds for the dearest frame then.
+    cheapest, dearest = np.int64(FAR), np.int64(0)
+    for i in range(count):
+        cost = mat[mat[configurations + CFG * i + 2] + F_COST]
+        cheapest, dearest = min(cheapest, cost), max(dearest, cost)
+    keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
+    cut = False
+    for look in range(2 * level + 3):
+        place = _probe(keys, _memo_key(ctx, mat, configurations, count, acc, level, look))
+        if keys[place] == 0:
+            break
+        if values[place] != DEEPER:
+            rise = values[place] >> ADDRESS_BITS
+            if budget < 0 or dearest + rise <= budget:
+                known = carray(_pointer32(values[place] & ((1 << ADDRESS_BITS) - 1)), (words,))
+                for w in range(words):
+                    row[w] = known[w]
+                return OK
+            cut = rise != RISE_UNKNOWN
+            break
+    room = _i64(ctx, ROOM)
+    if room[R_ROWS] <= 0 or room[R_MEMO] < 2 * level + 8:
+        ctx[OUT0] = 2 * level + 8
+        return NEED_ROOM
+    if not cut:
+        _compute(ctx, mat, scr, row, np.int64(FAR) if budget >= 0 else budget, configurations, count, acc)
+        mat[M_TOP] = top
+        if mat[M_STATUS] != OK:
+            return mat[M_STATUS]
+        rise = np.int64(RISE_UNKNOWN)
+        if budget >= 0 and mat[M_NEED] < FAR:
+            rise = min(rise, max(np.int64(0), mat[M_NEED] - cheapest))
+        if not mat[M_VOLATILE]:
+            _remember(ctx, mat, configurations, count, acc, level, row, rise)
+        if budget < 0 or mat[M_NEED] <= budget:
+            return OK
+    _compute(ctx, mat, scr, row, budget, configurations, count, acc)
+    mat[M_TOP] = top
+    return mat[M_STATUS]

@@ -11,7 +11,7 @@ import numpy as np
 from numba import carray
 
 from grammars.kernels.cache import inner
-from grammars.kernels.distance import _declared_distance, _distance, _limit_inside
+from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
 from grammars.kernels.frames import (
     _i4,
     _i32,
@@ -165,14 +165,14 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
         if made > 0 or mat[M_ACC]:
             if merged:
                 tokens = _i4(ttok, 2 * i + 1)
-                if tokens > 0 and (budget < 0 or _distance(ctx, mat, scr, out, made) <= budget):
+                if tokens > 0 and _affordable(ctx, mat, scr, out, made, budget):
                     first = _i4(ttok, 2 * i)
                     for j in range(first, first + tokens):
                         token = _i4(dup, j)
                         row[token >> 5] |= np.int32(1) << np.int32(token & 31)
             else:
                 token = _i4(ttok, i)
-                if token >= 0 and (budget < 0 or _distance(ctx, mat, scr, out, made) <= budget):
+                if token >= 0 and _affordable(ctx, mat, scr, out, made, budget):
                     _allow(row, token, dup)
             if end > i + 1 and made > 0:
                 depth += 1
@@ -246,7 +246,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
                     )
                     if mat[M_STATUS] != OK:
                         return decided
-                    if _i4(ttok, i) >= 0 and (budget < 0 or _distance(ctx, mat, scr, base, made) <= budget):
+                    if _i4(ttok, i) >= 0 and _affordable(ctx, mat, scr, base, made, budget):
                         _allow(row, _i4(ttok, i), dup)
                     if _i4(tend, i) > i + 1:
                         _walk(ctx, mat, scr, i, base, made, row, budget, False)
@@ -261,7 +261,11 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
             # inside a declared key: a pattern for the undeclared ones need not know it
             v, phase = (c & 0xFFFFFFFF) - 1, (c >> 32) & 15
             alive = _usable(ctx, mat, True, v, f) if phase == 0 else _can_complete(ctx, mat, True, v, f, phase, c >> 36)
-            if alive and (budget < 0 or _declared_distance(ctx, mat, f, v, phase, c >> 36) <= budget):
+            need = np.int64(0)
+            if alive and budget >= 0:
+                need = _declared_distance(ctx, mat, f, v, phase, c >> 36)
+                mat[M_NEED] = max(mat[M_NEED], need)
+            if alive and need <= max(budget, np.int64(0)):
                 _allow(row, _i4(ttok, i), dup)
             elif spare >= 0 and phase == 0 and v >= 0 and _i4(st, 6 * v + 2) >= 0 and spare < 2:
                 # this key is taken, so it must go on, for which nothing is left
@@ -510,7 +514,7 @@ def _try_out(ctx, mat, scr, base, row, budget):
                 if made == 0 and (not mat[M_ACC] or i + 1 < last):
                     alive = False
                     break
-            if alive and (budget < 0 or _distance(ctx, mat, scr, here, made) <= budget):
+            if alive and _affordable(ctx, mat, scr, here, made, budget):
                 row[w] |= np.int32(1) << np.int32(bit)
             else:
                 row[w] &= ~(np.int32(1) << np.int32(bit))
