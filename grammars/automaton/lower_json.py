@@ -342,7 +342,7 @@ class JsonLowering:
         spec = program.ospec.extend(
             (
                 n, (n + 63) // 64, trie, flags, q, other, min(value.min_properties, 1 << 30), high, sum(required), 0, 0,
-                len(others), value.duties, need, 0,
+                len(others), value.duties, need, 0, *self._pays(value, len(others)),
                 *values, *position_of, *required, *([0] * n), *order, *limit, *after, *usable, *suffixes, *([0] * n),
             )
         )  # fmt: skip
@@ -361,6 +361,22 @@ class JsonLowering:
             need[pending] = 1 + min((need[pending & ~mask] for mask in pays if mask & pending), default=_NEVER_PAID)
         paying = [self._choice(choice) for choice in choices if choice.pays]
         return self.program.ospec.extend((*need, len(paying), *paying))
+
+    def _pays(self, value: ObjectValue, labels: int) -> tuple[int, int]:
+        """Duties that some value meets after a key of label 0; that some value meets after each other key."""
+        rests = [] if value.additional is None and not value.additional_choices else [value.additional_choices]
+        masks = []
+        for choices in (*rests, *(pattern.choices for pattern in value.patterns)):
+            masks.append(0)
+            for choice in choices:
+                masks[-1] |= choice.pays
+        if not value.duties or not masks:
+            return 0, 0
+        later = masks[1:] if len(masks) == labels else masks  # a language may be empty: which label is whose is unsure
+        common = later[0] if later else 0
+        for mask in later:
+            common &= mask
+        return (masks[0] if len(masks) == labels else common), common
 
     def _choice(self, choice: Choice) -> int:
         return self.program.add(OP_PAY, choice.pays, self._colon(choice.value))

@@ -125,12 +125,14 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
     duties = _i4(ospec, o + O_DUTIES)
     if duties > 0:
         first = _i4(ospec, o + O_NEED) + (1 << duties)
-        dearest = np.int64(0)
+        dearest = extra
         for k in range(first + 1, first + 1 + _i4(ospec, first)):
             dearest = max(dearest, np.int64(ncost[_i4(ospec, k)]))
         q = _i4(ospec, o + O_Q)
-        table[o + O_DUTYCOST] = min(np.int64(NEVER), dearest + 12 + min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1)))
-        total += duties * np.int64(table[o + O_DUTYCOST])
+        near, far = _i4(dist, 3 * q), _i4(dist, 3 * q + 1)
+        farther = max(near if near < NEVER else np.int64(0), far if far < NEVER else np.int64(0))
+        table[o + O_DUTYCOST] = min(np.int64(NEVER), dearest + 12 + farther)
+        total += (duties + 1) * np.int64(table[o + O_DUTYCOST])
     due = max(np.int64(0), _i4(ospec, o + O_MIN) - required)
     if due > optional:
         return np.int64(NEVER)  # in this round: the costs of enough other keys are not known yet

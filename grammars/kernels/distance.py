@@ -35,9 +35,14 @@ def _extra_cost(ctx, mat, f, q):
     """From inside an undeclared key, terminal state q, to the end of the document."""
     ospec, dist = _i32(ctx, OSPEC), _i32(ctx, DIST)
     o = mat[f + F_SPEC]
-    cost = min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1)) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
-    if mat[f + F_DUTY] != 0:
-        return cost - _i4(ospec, o + O_DUTYCOST) + 8  # taken for a key that meets a duty
+    first, later = _i4(dist, 3 * q), _i4(dist, 3 * q + 1)
+    duty = mat[f + F_DUTY]
+    if duty != 0:  # the cost of the frame holds one key more than there are duties: this one, if it meets a duty
+        spare = _i4(ospec, o + O_DUTYCOST)
+        first -= spare if _i4(ospec, o + O_PAYS0) & duty else 0
+        later -= spare if _i4(ospec, o + O_PAYS1) & duty else 0
+        return min(first, later) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
+    cost = min(first, later) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
     if _i4(ospec, o + O_MIN) > mat[f + F_COUNT] + mat[f + F_A]:
         cost -= _i4(ospec, o + O_FILLCOST)
     return cost
@@ -154,6 +159,12 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
     most = _i4(dist, 3 * q + 2) + 1
     if _i4(node, 4 * n) == OP_KEY:
         ospec = _i32(ctx, OSPEC)
+        if mat[f + F_DUTY] != 0:
+            most += _i4(ospec, mat[f + F_SPEC] + O_EXTRACOST) + mat[f + F_COST]
+            if most > budget:
+                return np.int64(UNFIT)
+            mat[M_NEED] = max(mat[M_NEED], most)
+            return np.int64(NO_LIMIT)
         after = _extra_cost(ctx, mat, f, q) - min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1))
         if most + after <= budget:
             mat[M_NEED] = max(mat[M_NEED], most + after)

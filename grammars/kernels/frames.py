@@ -183,7 +183,9 @@ def _refresh_object(ctx, mat, f):
         h = _mix(h, mat[mat[f + F_X] + 2])
     mat[f + F_H2] = h
     more = max(0, low - count - missing)
-    cost = mat[f + F_MISS] + more * _i4(ospec, o + O_FILLCOST) + due * _i4(ospec, o + O_DUTYCOST)
+    cost = mat[f + F_MISS] + more * _i4(ospec, o + O_FILLCOST)
+    if due > 0:
+        cost += (due + 1) * _i4(ospec, o + O_DUTYCOST)
     mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + cost
 
 

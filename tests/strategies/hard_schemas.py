@@ -162,4 +162,18 @@ HARD_SCHEMAS: dict[str, dict[str, Any]] = {
         "items": {"type": ["integer", "string"]},
         "uniqueItems": True,
     },
+    "some undeclared key": {
+        "type": "object",
+        "properties": {"a": {"const": 1}, "ab": {}},
+        "not": {"additionalProperties": {"type": "integer"}, "properties": {"a": {}, "ab": {}}},
+        "maxProperties": 3,
+    },
+    "some key of a pattern": {
+        "type": "object",
+        "allOf": [
+            {"not": {"patternProperties": {"^a": {"type": "integer"}}}},
+            {"not": {"propertyNames": {"pattern": "b"}}},
+        ],
+        "additionalProperties": {"type": ["integer", "string"]},
+    },
 }
