@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Collection, Hashable, Sequence
+from heapq import heappop, heappush
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,13 +24,18 @@ __all__ = ["FAR", "TableTerminal", "Terminal", "TerminalStore", "current_store"]
 
 FAR = 1 << 30
 _MAX_STATES = 1 << 18
+_EXPLORED = 200
+
+Distances = tuple[int, int, int]
+"""Bytes to the nearest end of label 0, to that of another label, and a bound on the nearer one for later states."""
 
 
 class Terminal(Protocol):
     """A lazily built byte automaton. Every state that `row` names is live.
 
-    It may have three more methods: `shared(state)`, a name under which equal states of several terminals are one;
-    `following(state)`, the targets without a row; `distances(state)`, what `TerminalStore.measure` wants to know.
+    It may have more: `shared(state)`, a name under which equal states of several terminals are one; `following(state)`,
+    the targets without a row; `distances(state)`, what `TerminalStore.measure` wants to know; `hint(state)`, about how
+    many bytes there are to an end, where the only label is 0.
     """
 
     @property
@@ -93,8 +99,8 @@ class TerminalStore:
         self._owner: list[tuple[Terminal, int]] = []
         self._ids: dict[Hashable, dict[int, int]] = {}
         # distances: by terminal, once it is measured; of the states that many share, by their name
-        self._distances: dict[Hashable, Callable[[int], tuple[int, int, int]]] = {}
-        self._named: dict[Hashable, tuple[int, int, int]] = {}
+        self._distances: dict[Hashable, Callable[[int], Distances]] = {}
+        self._named: dict[Hashable, Distances] = {}
         self._shared: dict[Hashable, int] = {}
         self.extras: dict[Hashable, object] = {}
         self.tier1: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
@@ -121,6 +127,9 @@ class TerminalStore:
             known = self._shared.get(name)
             if known is not None:
                 ids[local] = known
+                measured = self._distances.get(terminal.key)
+                if measured is not None:
+                    self._distance_of(terminal, local, measured)
                 return known
             self._shared[name] = len(self._owner)
         q = len(self._owner)
@@ -135,11 +144,10 @@ class TerminalStore:
         label = terminal.label(local)
         flags = BOUNDARY if terminal.boundary(local) else 0
         self.info.extend((label + 1 | flags,))
+        self.dist.extend(self._named.get(name, (FAR, FAR, FAR)) if name is not None else (FAR, FAR, FAR))
         measured = self._distances.get(terminal.key)
-        known_distance = (
-            measured(local) if measured is not None else self._named.get(name) if name is not None else None
-        )
-        self.dist.extend(known_distance or (FAR, FAR, FAR))
+        if measured is not None:
+            self._set_distance(q, self._distance_of(terminal, local, measured))
         if label >= 0 and not flags:
             # an accepting state outside of string content is final more often than not: find out now
             following = getattr(terminal, "following", None)
@@ -182,38 +190,85 @@ class TerminalStore:
         """Compute `dist` for all states from `start` on: bytes to the nearest state of label 0, and of a higher one;
         and a bound on how far from the nearest of either any later state can be.
 
-        A terminal with `distances` is asked state by state, also for those that are added later. All states of any
-        other are visited, in its own numbers: they need not be written out.
+        A terminal with `distances` is asked state by state, also for those that are added later. Of any other all
+        states are visited, in its own numbers (they need not be written out), or, where they are many, searched from.
         """
         terminal, _ = self._owner[start]
         if terminal.key in self._distances:
             return
-        own: Callable[[int], tuple[int, int, int]] | None = getattr(terminal, "distances", None)
+        own: Callable[[int], Distances] | None = getattr(terminal, "distances", None)
         if own is None:
-            explored = _explored(terminal)
-            own = explored.__getitem__
-            shared = getattr(terminal, "shared", None)
-            for place, found in explored.items():
-                name = None if shared is None else shared(place)
-                if name is not None:
-                    self._named[name] = found
-                    if name in self._shared:
-                        self._set_distance(self._shared[name], found)
+            limit = _EXPLORED if hasattr(terminal, "hint") else None
+            explored = _explored(terminal, terminal.start, limit)
+            own = _Nearest(terminal) if explored is None else explored.__getitem__
         self._distances[terminal.key] = own
-        for place, q in self._ids[terminal.key].items():
+        for place, q in [*self._ids[terminal.key].items()]:
             if q >= 0:
-                self._set_distance(q, own(place))
+                self._set_distance(q, self._distance_of(terminal, place, own))
 
-    def _set_distance(self, q: int, found: tuple[int, int, int]) -> None:
+    def _distance_of(self, terminal: Terminal, place: int, own: Callable[[int], Distances]) -> Distances:
+        """Of a state that many share under a name, the distance goes to all that have or will have it."""
+        shared = getattr(terminal, "shared", None)
+        name = None if shared is None else shared(place)
+        if shared is None or name is None:
+            return own(place)
+        if name not in self._named:
+            for other, found in (_explored(terminal, place, None) or {}).items():
+                known = shared(other)
+                self._named[known] = found
+                if known in self._shared:
+                    self._set_distance(self._shared[known], found)
+        return self._named[name]
+
+    def _set_distance(self, q: int, found: Distances) -> None:
         self.dist.data[3 * q : 3 * q + 3] = found
 
 
-def _explored(terminal: Terminal) -> dict[int, tuple[int, int, int]]:
-    """Distances of all states of a terminal."""
+class _Nearest:
+    """Distances of a terminal with one label and too many states to visit: searched when asked for.
+
+    A search ends at the nearest state that accepts or whose distance is known; all states on the way get theirs, so
+    each has a successor that is nearer by one. How far later states can be is not known.
+    """
+
+    def __init__(self, terminal: Any) -> None:
+        self._terminal = terminal
+        self._known: dict[int, int] = {}
+
+    def __call__(self, state: int) -> Distances:
+        if state not in self._known:
+            self._search(state)
+        return self._known[state], FAR, FAR
+
+    def _search(self, start: int) -> None:
+        """A*, with the hint counted twice: near the shortest way, and straight there among many of one length."""
+        known, hint, came = self._known, self._terminal.hint, {start: start}
+        heap = [(0, 0, 0, start)]
+        while heap:
+            _, _, steps, state = heappop(heap)
+            left = 0 if self._terminal.label(state) >= 0 else known.get(state)
+            if left is not None:
+                known[state] = left
+                while state != start:
+                    state, left = came[state], left + 1
+                    known[state] = left
+                return
+            for target in set(self._terminal.row(state)):
+                if target >= 0 and target not in came:
+                    came[target] = state
+                    rest = known[target] if target in known else hint(target)
+                    heappush(heap, (steps + 1 + 2 * rest, -len(came), steps + 1, target))
+        raise AssertionError("a live state reaches acceptance")
+
+
+def _explored(terminal: Terminal, start: int, limit: int | None) -> dict[int, Distances] | None:
+    """Distances of all states from `start` on; None if they are more than `limit`."""
     following = getattr(terminal, "following", None)
-    before: dict[int, list[int]] = {terminal.start: []}
-    order = [terminal.start]
+    before: dict[int, list[int]] = {start: []}
+    order = [start]
     for state in order:
+        if limit is not None and len(order) > limit:
+            return None
         for target in set(terminal.row(state)) if following is None else following(state):
             if target >= 0:
                 if target not in before:

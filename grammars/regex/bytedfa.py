@@ -244,6 +244,11 @@ class ByteDfa:
         """Between two characters of the content: not within a sequence or an escape, nor after the closing quote."""
         return not self._places[state][0]
 
+    def hint(self, state: int) -> int:
+        """About how many bytes there are to the end: what the characters to come take at least."""
+        kind, _, target = self._places[state]
+        return 0 if kind == "final" else self.chars.shortest(target)
+
     def shared(self, state: int) -> Hashable | None:
         """A name that such a state has in every automaton of this encoding: only where all strings may follow."""
         kind, code, target = self._places[state]

@@ -96,6 +96,10 @@ class CharDfa:
         """Whether all strings may follow (as far as simplification sees it)."""
         return self._states[state] is self.terms.all
 
+    def shortest(self, state: int) -> int:
+        """No text that may follow is shorter than this."""
+        return self._states[state].shortest
+
     def accepting(self, state: int) -> bool:
         """May the text end here?"""
         return self._states[state].nullable

@@ -9,6 +9,7 @@ from hypothesis import given
 from grammars import BudgetExceeded
 from grammars.automaton.arrays import GrowArray, address
 from grammars.automaton.terminals import FAR, TableTerminal, TerminalStore, row_of
+from grammars.formats import format_regex
 from grammars.kernels.layout import BOUNDARY, FINAL, LABEL
 from grammars.numbers import number_dfa
 from grammars.regex import ByteDfa, CharDfa, Regex, parse
@@ -174,5 +175,25 @@ def test_states_that_are_shared_are_measured_for_whoever_comes_first() -> None:
     a, b = store.start_of(first), store.start_of(second)
     a = int(row_of(store, a)[ord("a")])
     store.measure(b)
+    for byte in b"bc":
+        b = int(row_of(store, b)[byte])
+    assert a == b
     rest = [int(row_of(store, a)[byte]) for byte in (0x5C, 0xC3, 0x22)]
     assert [int(store.dist.data[3 * q]) for q in (a, *rest)] == [1, 2, 2, 0]
+
+
+def test_a_large_pattern_is_measured_by_search() -> None:
+    """Label lengths, leap seconds: too many states to visit. Some next byte always brings the end nearer."""
+    store = TerminalStore()
+    for name in ("date-time", "hostname", "email"):
+        language = format_regex(name)
+        assert language is not None
+        q = store.start_of(ByteDfa(CharDfa(language), "json"))
+        store.measure(q)
+        for _ in range(30):
+            near = int(store.dist.data[3 * q])
+            following = sorted(set(row_of(store, q).tolist()) - {-1})
+            if not following:
+                break
+            assert min(int(store.dist.data[3 * t]) for t in following) == near - 1
+            q = following[0]
