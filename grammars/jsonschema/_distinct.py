@@ -1,12 +1,13 @@
 """`uniqueItems`: where only finitely many values can stand at an index, arrays must not run out of them.
 
 Without a prefix the number of values bounds the number of items. With one, values chosen early can leave none for later
-indexes, so the choices are spelled out: one alternative for each way to fill the finite indexes.
+indexes, so the choices are spelled out: one alternative for each way to fill the finite indexes. An index that can hold
+endlessly many values has one of those that later indexes need, or any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from grammars.errors import UnsupportedSchema
@@ -75,26 +76,59 @@ def distinct(plain: Plain, where: str, compiler: SchemaCompiler) -> list[ArrayVa
         if room is None or (high is not None and high <= room):
             spelled = values.spelled(items) if items is not None and (high is None or high > len(prefix)) else None
             return [ArrayValue(tuple(map(values.spelled, prefix)), spelled, low, high, high is None or high > 1)]
+    later = _later(columns, rest)
+    options = [
+        _admitted(ref, needed, compiler) if column is None else [(value,) for value in column]
+        for ref, column, needed in zip(prefix, columns, later, strict=True)
+    ]
     result = []
-    for chosen in _ways(columns, where):
-        used = {value_key(entry[0]) for entry in chosen if entry is not None}
-        refs = tuple(_spelled(prefix, chosen, compiler))
+    for chosen in _ways(options, where):
+        refs = tuple(
+            compiler.constant(entry[0]) if entry else values.spelled(_without(prefix[index], later[index], compiler))
+            for index, entry in enumerate(chosen)
+        )
         after, most = None, len(chosen)
         if len(chosen) == len(prefix) and items is not None and (high is None or high > most):
             if rest is None:
-                after, most = values.spelled(items), -1
-            else:
-                left = [value for value in rest if value_key(value) not in used]
-                if any(entry is None for entry in chosen) and left:
-                    raise _too_many(where)
-                after, most = (values.some(left, items) if left else None), most + len(left)
-        if most < 0:
-            result.append(ArrayValue(refs, after, low, high, True))
-        elif most >= low:
+                result.append(ArrayValue(refs, values.spelled(items), low, high, True))
+                continue
+            used = {value_key(entry[0]) for entry in chosen if entry}
+            left = [value for value in rest if value_key(value) not in used]
+            after, most = (values.some(left, items) if left else None), most + len(left)
+        if most >= low:
             most = most if high is None else min(most, high)
-            differ = after is not None or any(entry is None for entry in chosen)
+            differ = after is not None or _OTHER in chosen
             result.append(ArrayValue(refs, after, low, most, differ and most > 1))
     return result
+
+
+_OTHER: tuple[Any, ...] = ()
+"""Stands for a value that no later index needs; (value,) for a certain one."""
+
+
+def _later(columns: _Columns, rest: Sequence[Any] | None) -> list[dict[Any, Any]]:
+    """For each index the values that finite indexes after it hold."""
+    needed = {value_key(value): value for value in rest or ()}
+    result = []
+    for column in reversed(columns):
+        result.append(needed)
+        needed = needed | {value_key(value): value for value in column or ()}
+    return result[::-1]
+
+
+def _admitted(ref: Ref, values: dict[Any, Any], compiler: SchemaCompiler) -> list[tuple[Any, ...]]:
+    """Which of `values` are in `ref`, and whether it has others."""
+    holds = compiler.judge.schema_holds
+    found: list[tuple[Any, ...]] = [
+        (value,) for value in values.values() if all(holds(sid, value) for sid in compiler.members(ref))
+    ]
+    return found if compiler.is_empty(_without(ref, values, compiler)) else [*found, _OTHER]
+
+
+def _without(ref: Ref, values: dict[Any, Any], compiler: SchemaCompiler) -> Ref:
+    if not values:
+        return ref
+    return compiler.ref_of((*compiler.members(ref), compiler.named(list(values.values())) ^ 1))
 
 
 def _room(columns: _Columns, rest: Sequence[Any] | None) -> tuple[int | None, bool]:
@@ -108,38 +142,22 @@ def _room(columns: _Columns, rest: Sequence[Any] | None) -> tuple[int | None, bo
     return len(rest) + (len(columns) if apart else 0), apart
 
 
-def _spelled(prefix: Sequence[Ref], chosen: list[tuple[Any] | None], compiler: SchemaCompiler) -> Iterator[Ref]:
-    """The items of one way to fill the finite indexes: endless ones leave the values of later indexes alone."""
-    for index, entry in enumerate(chosen):
-        if entry is not None:
-            yield compiler.constant(entry[0])
-            continue
-        later = [other[0] for other in chosen[index + 1 :] if other is not None]
-        ref = prefix[index]
-        if later:
-            ref = compiler.ref_of((*compiler.members(ref), compiler.named(later) ^ 1))
-        yield compiler.values.spelled(ref)
-
-
-def _ways(columns: _Columns, where: str) -> list[list[tuple[Any] | None]]:
-    """Every way to choose different values from the finite columns, each as far as it goes; others are left open."""
+def _ways(options: Sequence[Sequence[tuple[Any, ...]]], where: str) -> list[list[tuple[Any, ...]]]:
+    """Every way to choose different values, each as far as it goes."""
     size = 1
-    for column in columns:
-        size *= 1 if column is None else len(column)
+    for column in options:
+        size *= len(column)
         if size > _WAYS:
             raise _too_many(where)
-    done: list[list[tuple[Any] | None]] = []
+    done: list[list[tuple[Any, ...]]] = []
 
-    def extend(chosen: list[tuple[Any] | None], used: frozenset[Any]) -> None:
-        column = columns[len(chosen)] if len(chosen) < len(columns) else ()
-        if column is None:
-            extend([*chosen, None], used)
-            return
-        free = [value for value in column if value_key(value) not in used]
+    def extend(chosen: list[tuple[Any, ...]], used: frozenset[Any]) -> None:
+        column = options[len(chosen)] if len(chosen) < len(options) else ()
+        free = [entry for entry in column if not entry or value_key(entry[0]) not in used]
         if not free:
             done.append(chosen)
-        for value in free:
-            extend([*chosen, (value,)], used | {value_key(value)})
+        for entry in free:
+            extend([*chosen, entry], used | {value_key(entry[0])} if entry else used)
 
     extend([], frozenset())
     return done

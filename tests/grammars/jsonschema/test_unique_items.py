@@ -141,6 +141,18 @@ def test_more_items_than_values_leave_nothing() -> None:
             SchemaCompiler({"type": "array", "uniqueItems": True, **schema})
 
 
+def test_an_endless_index_may_take_what_a_later_one_needs() -> None:
+    pair = {"enum": ["a", "b"]}
+    source = SchemaCompiler({"type": "array", "uniqueItems": True, "prefixItems": [pair, True, pair], "minItems": 2})
+    for instance, valid in [
+        (["a", "b"], True),
+        (["a", "b", "a"], False),
+        (["a", 1, "b", 2], True),
+        (["a", 1, "a"], False),
+    ]:
+        assert contains(source, instance) is valid
+
+
 def test_values_of_a_recursive_schema_are_endless() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}}, "additionalProperties": False}
     source = SchemaCompiler(
