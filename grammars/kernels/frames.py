@@ -99,11 +99,11 @@ def _mix(h, value):
 
 @inner
 def _alloc(mat, words):
-    """Offset of `words` fresh words; on overflow the status says so and the caller's loop ends soon."""
+    """Offset of `words` fresh words; on overflow the status says so, and the caller must not write."""
     top = mat[M_TOP]
     if top + words + 64 > mat.size:
         mat[M_STATUS] = GROW_MAT
-        return mat.size - words - 1
+        return np.int64(0)
     mat[M_TOP] = top + words
     return top
 
@@ -209,6 +209,8 @@ def _new_object(ctx, mat, o, parent):
     words = _i4(ospec, o + O_WORDS)
     n = _i4(ospec, o + O_N)
     f = _alloc(mat, F_BITS + words)
+    if mat[M_STATUS] != OK:
+        return parent
     mat[f + F_KIND] = K_OBJ
     mat[f + F_SPEC] = o
     mat[f + F_PARENT] = parent
@@ -241,8 +243,9 @@ def _copy_frame(ctx, mat, f):
     if mat[f + F_KIND] == K_OBJ:
         words += _i4(_i32(ctx, OSPEC), mat[f + F_SPEC] + O_WORDS)
     g = _alloc(mat, words)
-    for i in range(words):
-        mat[g + i] = mat[f + i]
+    if mat[M_STATUS] == OK:
+        for i in range(words):
+            mat[g + i] = mat[f + i]
     return g
 
 
@@ -253,6 +256,8 @@ def _with_property(ctx, mat, f, i):
     o = mat[f + F_SPEC]
     n = _i4(ospec, o + O_N)
     g = _copy_frame(ctx, mat, f)
+    if mat[M_STATUS] != OK:
+        return f
     mat[g + F_COUNT] += 1
     mat[g + F_BITS + (i >> 6)] &= ~(1 << (i & 63))
     table = o + O_HEAD
@@ -281,6 +286,8 @@ def _with_extra(ctx, mat, f, key):
     o = mat[f + F_SPEC]
     g = _copy_frame(ctx, mat, f)
     x = _alloc(mat, 3)
+    if mat[M_STATUS] != OK:
+        return -1
     mat[x] = key
     mat[x + 1] = mat[f + F_X]
     mat[x + 2] = _mix(mat[mat[f + F_X] + 2] if mat[f + F_X] != 0 else 0, key)
@@ -350,6 +357,8 @@ def _refresh_array(ctx, mat, f):
 @inner
 def _new_array(ctx, mat, a, parent):
     f = _alloc(mat, F_BITS)
+    if mat[M_STATUS] != OK:
+        return parent
     mat[f + F_KIND] = K_ARR
     mat[f + F_SPEC] = a
     mat[f + F_PARENT] = parent

@@ -139,6 +139,8 @@ def _close(ctx, mat, scr, n, f, base, count):
                     return count
                 for i in range(k - 1, -1, -1):
                     g = _copy_frame(ctx, mat, f)
+                    if mat[M_STATUS] != OK:
+                        return count
                     mat[g + F_B] = _i4(aspec, edges + 2 * i + 1)
                     mat[g + F_START] = mat[M_POS]
                     _refresh_array(ctx, mat, g)
@@ -147,6 +149,8 @@ def _close(ctx, mat, scr, n, f, base, count):
                     sp += 2
             else:
                 g = _copy_frame(ctx, mat, f)
+                if mat[M_STATUS] != OK:
+                    return count
                 mat[g + F_COUNT] += 1
                 mat[g + F_START] = mat[M_POS]
                 n = mat[f + F_A]
@@ -161,6 +165,8 @@ def _close(ctx, mat, scr, n, f, base, count):
                 sp += 2
         elif op == OP_PAY:
             g = _copy_frame(ctx, mat, f)
+            if mat[M_STATUS] != OK:
+                return count
             mat[g + F_DUTY] &= ~a
             _refresh_object(ctx, mat, g)
             ospec = _i32(ctx, OSPEC)
@@ -173,6 +179,8 @@ def _close(ctx, mat, scr, n, f, base, count):
                 sp += 2
         elif op == OP_CALL:
             g = _alloc(mat, F_BITS)
+            if mat[M_STATUS] != OK:
+                return count
             mat[g + F_KIND] = K_CALL
             mat[g + F_PARENT] = f
             mat[g + F_LEVEL] = mat[f + F_LEVEL] + 1

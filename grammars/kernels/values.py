@@ -211,6 +211,8 @@ def _with_item(ctx, mat, f):
         x = mat[x + 1]
     g = _copy_frame(ctx, mat, f)
     x = _alloc(mat, 6)
+    if mat[M_STATUS] != OK:
+        return np.int64(-1)
     mat[x] = h
     mat[x + 1] = first
     mat[x + 2] = _mix(mat[first + 2] if first != 0 else 0, h)
