@@ -53,7 +53,7 @@ class Definition:
     def from_record(cls, split: str, record: dict[str, Any]) -> Definition:
         tests = (Instance(test["valid"], test["data"], test.get("description", "")) for test in record.get("tests", ()))
         schema = record["schema"]
-        return cls(split, record["name"], schema, tuple(tests), tuple(record.get("features") or keywords_of(schema)))
+        return cls(split, record["name"], schema, tuple(tests), tuple(keywords_of(schema)))
 
 
 class Source(Protocol):
@@ -69,8 +69,9 @@ class Source(Protocol):
 
 
 def keywords_of(schema: Any) -> list[str]:
-    """Keywords that a schema uses, at any depth, sorted. What is only a property's name or a value is left out."""
+    """Keywords that a schema uses, at any depth, and its formats, sorted. Names of properties and values are none."""
     found: set[str] = set()
+    formats: set[str] = set()
     stack = [schema]
     while stack:
         schema = stack.pop()
@@ -78,11 +79,13 @@ def keywords_of(schema: Any) -> list[str]:
             continue
         for keyword, value in schema.items():
             found.add(keyword)
+            if keyword == "format" and isinstance(value, str):
+                formats.add(f"format: {value}")
             if keyword in _MAPS and isinstance(value, dict):
                 stack.extend(value.values())
             elif keyword not in _VALUES:
                 stack.extend(value if isinstance(value, list) else [value])
-    return sorted(found & KEYWORDS)
+    return sorted(found & KEYWORDS | formats)
 
 
 _MAPS = frozenset(("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"))

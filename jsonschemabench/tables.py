@@ -13,7 +13,7 @@ from rich.table import Table
 from grammars.errors import shorten
 from jsonschemabench.suite import OUTCOMES
 
-__all__ = ["mask_tables", "number", "suite_cases", "suite_tables"]
+__all__ = ["batch_table", "mask_tables", "metric_table", "number", "suite_cases", "suite_tables"]
 
 Summary = Mapping[str, Any]
 
@@ -33,12 +33,8 @@ TIMES = {
     "tbm": "mask, all documents",
     "advance": "advance by one token, all documents",
 }
-PAIRED = {
-    "ttfm": "time to first mask, schemas both compile",
-    "mask": "mask, documents both judged rightly",
-    "advance": "advance, same documents",
-    "step": "mask + advance, same documents",
-}
+PAIRED = {"ttfm": "first mask", "mask": "mask", "advance": "advance", "step": "mask + advance"}
+"""The first over the schemas that both engines compile, the others over the documents that both judged rightly."""
 
 
 def number(value: float) -> str:
@@ -92,7 +88,12 @@ def share(tally: Mapping[str, int] | None) -> str:
 
 def interval(ratio: Sequence[float] | None) -> str:
     """`0.15 [0.14, 0.17]`."""
-    return f"{ratio[0]:.2f} [{ratio[1]:.2f}, {ratio[2]:.2f}]" if ratio else ""
+    return f"{decimals(ratio[0])} [{decimals(ratio[1])}, {decimals(ratio[2])}]" if ratio else ""
+
+
+def decimals(ratio: float) -> str:
+    """Two decimals, or two digits where that would be nothing."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def pair_table(first: str, other: str, pair: Summary) -> Table:
@@ -139,6 +140,27 @@ def suite_tables(summary: Summary) -> Iterator[Table]:
             counts = (entry["keywords"].get(draft, {}).get(keyword, {}) for entry in engines.values())
             by_place.add_row(draft, keyword, *(suite_cell(count) for count in counts))
     yield by_place
+
+
+def metric_table(summary: Summary) -> Table:
+    """The metrics of a `generate` run, one column a configuration."""
+    from jsonschemabench.generation import METRICS
+
+    table = columns("documents by a model", list(summary["engines"]))
+    for key, (label, form) in METRICS.items():
+        cells = [form(entry[key]) for entry in summary["engines"].values()]
+        if any(cells):
+            table.add_row(label, *cells)
+    return table
+
+
+def batch_table(summary: Summary) -> Table:
+    """The rows of a `batch` run."""
+    table = columns("masks of a batch", ["rows", "threads", "step p50 µs", "p99 µs", "rows/s"], ("engine",))
+    for row in summary["rows"]:
+        times = (number(row[key]) for key in ("p50_us", "p99_us", "rows_per_second"))
+        table.add_row(row["engine"], str(row["rows"]), str(row["threads"]), *times)
+    return table
 
 
 def suite_cell(counts: Mapping[str, int]) -> str:

@@ -21,7 +21,9 @@ def facts_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{name} {version}" for name, version in header["versions"].items())),
     ]
     for name, value in header["options"].items():
-        if value not in (None, {}, [], ""):
+        if isinstance(value, dict):
+            value = {inner: setting for inner, setting in value.items() if setting}
+        if value not in (None, False, {}, [], ""):
             facts.append(
                 (name.replace("_", " "), str(value) if not isinstance(value, list) else ", ".join(map(str, value)))
             )

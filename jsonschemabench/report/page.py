@@ -92,7 +92,7 @@ def masks(summary: Summary) -> Iterable[str]:
         counts = ", ".join(f"{name} {e[key]['count']:,}" for name, e in engines.items())
         note = f"Samples: {counts}. " + ("Second round over each schema." if warm else "Each schema seen once.")
         yield card(title, legend(names) + plot if plot else "", note)
-    shown = ["avg", "p50", "p90", "p99", "p99.9", "max"]
+    shown = ["avg", "p50", "p90", "p99", "p99.9"]
     for other, pair in summary["pairs"].items():
         lines = []
         for kind, label in PAIRED.items():
@@ -110,7 +110,7 @@ def masks(summary: Summary) -> Iterable[str]:
     heat = {f: {name: (e["features"][f][2], e["features"][f][0]) for name, e in engines.items() if f in e["features"]}
             for f in features}  # fmt: skip
     yield card("Schemas passed, per keyword", heat_map(heat, names, "schemas with it pass") if heat else "",
-               "Of the schemas that use the keyword anywhere; their number stands beside it.")  # fmt: skip
+               "Of the schemas that use the keyword anywhere; their number stands beside it.", wide=True)  # fmt: skip
     listed = drill_down(summary["failures"], lambda f: f["kind"], lambda f: f"{f['split']} / {f['name']}", mask_failure)
     yield card("Failures", listed, wide=True)
 
@@ -160,7 +160,7 @@ def suite(summary: Summary) -> Iterable[str]:
         keywords = sorted({k for e in engines.values() for k in e["keywords"].get(draft, ())})
         heat = {k: {name: (c["right"], sum(c.values())) for name, e in engines.items()
                     if (c := e["keywords"].get(draft, {}).get(k))} for k in keywords}  # fmt: skip
-        yield card(f"{draft}: cases right", heat_map(heat, names, "cases right"))
+        yield card(f"{draft}: cases right", heat_map(heat, names, "cases right"), wide=True)
     listed = drill_down(
         summary["failures"],
         lambda f: f["outcome"],

@@ -14,6 +14,7 @@ __all__ = ["bars", "curves", "duration", "heat_map"]
 
 WIDTH, HEIGHT = 640, 340
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 40
+CHUNK = 20  # rows of a heat map beside the next ones
 TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
 
 
@@ -126,4 +127,6 @@ def heat_map(rows: Mapping[str, Mapping[str, tuple[int, int]]], engines: Sequenc
                               f"{shown}</td>")  # fmt: skip
         most = max((total for _, total in cells.values()), default=0)
         body.append(f"<tr><th>{escape(row)}<small>{most:,}</small></th>{''.join(line_cells)}</tr>")
-    return f'<table class="heatmap"><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    chunks = [body[start : start + CHUNK] for start in range(0, len(body), CHUNK)]
+    top = f'<table class="heatmap"><thead><tr><th></th>{head}</tr></thead><tbody>'
+    return '<div class="chunks">' + "".join(f"{top}{''.join(chunk)}</tbody></table>" for chunk in chunks) + "</div>"

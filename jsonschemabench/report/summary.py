@@ -109,7 +109,7 @@ def _plain(counts: Counter[str]) -> dict[str, int]:
 def of_generation(records: Iterable[Record], header: Record) -> Summary:
     from jsonschemabench.generation import metrics_of
 
-    return metrics_of([dict(record) for record in records if record["kind"] == "document"])
+    return metrics_of([dict(record) for record in records])
 
 
 def of_batch(records: Iterable[Record], header: Record) -> Summary:

@@ -78,8 +78,10 @@ def test_schema_files_are_definitions(tmp_path: Path) -> None:
 def test_keywords_are_found_where_they_are_keywords() -> None:
     schema = {
         "properties": {"pattern": {"enum": [{"minimum": 1}]}},
-        "allOf": [{"items": {"maxLength": 3}}],
+        "allOf": [{"items": {"maxLength": 3, "format": "date"}}],
         "title": "not listed",
     }
-    assert keywords_of(schema) == ["allOf", "enum", "items", "maxLength", "properties"]
+    assert keywords_of(schema) == [
+        "allOf", "enum", "format", "format: date", "items", "maxLength", "properties",
+    ]  # fmt: skip
     assert keywords_of(False) == []
