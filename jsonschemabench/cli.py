@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from grammars.errors import GuidedError
-from jsonschemabench.commands import batch, generate, masks, reports, suite, walks
+from jsonschemabench.commands import batch, generate, masks, reports, run, suite, walks
 from jsonschemabench.commands.shared import err
 
 __all__ = ["app", "main"]
@@ -21,7 +21,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (masks.masks, suite.suite, walks.walks, batch.batch, generate.generate, reports.report, reports.compare):
+COMMANDS = (
+    run.run, masks.masks, suite.suite, walks.walks, batch.batch, generate.generate, reports.report, reports.compare,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 

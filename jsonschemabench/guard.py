@@ -198,8 +198,9 @@ def last_line(path: Path) -> str:
 class Crew:
     """Runs tasks on `jobs` workers and yields the records of each task as it is done, in no particular order."""
 
-    def __init__(self, recipe: Recipe, jobs: int = 1) -> None:
+    def __init__(self, recipe: Recipe, jobs: int = 1, *, keep: bool = False) -> None:
         self.recipe, self.jobs = recipe, jobs
+        self.keep = keep  # workers stay for the next `run`, until `close`
         self.facts: dict[str, Any] = {}
         """For each engine that started: version and seconds to start."""
         self.missing: dict[str, str] = {}
@@ -228,9 +229,14 @@ class Crew:
                         self._workers.append(Worker(self.recipe, self._usable()))
                 yield from self._attend([w for w in self._workers if w.task is not None or not w.ready])
         finally:
-            for worker in self._workers:
-                worker.end()
-            self._workers.clear()
+            if not self.keep:
+                self.close()
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
 
     def _next(self, source: Iterator[tuple[Any, tuple[int, ...]]]) -> tuple[Any, tuple[int, ...]] | None:
         return self._waiting.pop() if self._waiting else next(source, None)

@@ -15,7 +15,7 @@ from grammars.errors import GuidedError
 from jsonschemabench import records
 from jsonschemabench.guard import Crew, Recipe, Record
 
-__all__ = ["Keyed", "Results", "run_tasks"]
+__all__ = ["AnyCrew", "Keyed", "Results", "run_tasks"]
 
 
 class Keyed(Protocol):
@@ -23,6 +23,15 @@ class Keyed(Protocol):
 
     @property
     def key(self) -> tuple[str, str]: ...
+
+
+class AnyCrew(Protocol):
+    """Who runs tasks: `guard.Crew` on this machine, `cluster.RayCrew` on a cluster."""
+
+    facts: dict[str, Any]
+    missing: dict[str, str]
+
+    def run(self, tasks: Iterable[tuple[Any, Sequence[str]]]) -> Iterator[list[Record]]: ...
 
 
 class Results:
@@ -101,15 +110,21 @@ def run_tasks(
     done_key: Callable[[Record], tuple[str, str] | None],
     *,
     jobs: int = 1,
+    ray: str | None = None,
     advance: Callable[[int], None] = lambda count: None,
-) -> Crew:
+) -> AnyCrew:
     """Run what is not yet in `results`; `done_key` says which task a record belongs to. Returns the crew, which knows
-    versions and which engines did not start."""
+    versions and which engines did not start. `ray`: the address of a cluster, or "local" for one started here.
+    """
     done: dict[tuple[str, str], set[str]] = {}
     for record in results:
         if (key := done_key(record)) is not None:
             done.setdefault(key, set()).add(record["engine"])
-    crew = Crew(recipe, jobs)
+    crew: AnyCrew = Crew(recipe, jobs)
+    if ray is not None:
+        from jsonschemabench.cluster import RayCrew
+
+        crew = RayCrew(recipe, jobs, ray)
     total = len(recipe.engines)
 
     def open_tasks() -> Iterator[tuple[Any, list[str]]]:

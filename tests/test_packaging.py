@@ -22,6 +22,7 @@ OPTIONAL = {
     "xgrammar": "an engine to compare with",
     "outlines_core": "an engine to compare with",
     "lmformatenforcer": "an engine to compare with",
+    "ray": "clusters, where it is there",
     "datasets": "one form of the benchmark's data",
     "regress": "ECMA-262 patterns in the judge, where it is there",
     "pydantic": "only where the user has it: their models are read when given",

@@ -14,6 +14,7 @@ from jsonschemabench.commands.shared import (
     JobsOption,
     MemoryOption,
     OutOption,
+    RayOption,
     ReportOption,
     SeedOption,
     SetOption,
@@ -47,6 +48,7 @@ def masks(
     time_limit: TimeOption = 60,
     memory_limit: MemoryOption = 4,
     jobs: JobsOption = 1,
+    ray: RayOption = None,
     setting: SetOption = None,
     seed: SeedOption = 0,
     path: OutOption = None,
@@ -80,7 +82,13 @@ def masks(
     with progress() as bar:
         task = bar.add_task("schemas x engines", total=len(definitions) * len(names))
         crew = run_tasks(
-            definitions, recipe, results, definition_of, jobs=jobs, advance=lambda count: bar.advance(task, count)
+            definitions,
+            recipe,
+            results,
+            definition_of,
+            jobs=jobs,
+            ray=ray,
+            advance=lambda count: bar.advance(task, count),
         )
     report_missing(crew)
     summary = summary_of(results)

@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from grammars.errors import GuidedError
 from jsonschemabench.data import CORE_SPLITS, Definition, Source, sample
 from jsonschemabench.engines import ENGINES, PACKAGES
-from jsonschemabench.guard import Crew, Limits
+from jsonschemabench.guard import Limits
+from jsonschemabench.runner import AnyCrew
 from jsonschemabench.sources import BUILTIN, open_source
 from jsonschemabench.tokens import BYTES
 
@@ -46,6 +47,9 @@ EnginesOption = Annotated[
     str, typer.Option("--engines", help="Comma-separated, or 'all' that are installed; the first is compared.")
 ]
 JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Worker processes.")]
+RayOption = Annotated[
+    str | None, typer.Option("--ray", help="Run on the Ray cluster at this address; 'local': one started here.")
+]
 TimeOption = Annotated[float, typer.Option("--time-limit", help="Seconds for one schema, per engine.")]
 MemoryOption = Annotated[float, typer.Option("--memory-limit", help="GiB an engine may add to its start; 0: no limit.")]
 CORE = ""
@@ -134,7 +138,7 @@ def write_report(path: Path | None, *summaries: Mapping[str, Any]) -> None:
         err.print(f"wrote {written}", highlight=False)
 
 
-def report_missing(crew: Crew) -> None:
+def report_missing(crew: AnyCrew) -> None:
     for name, reason in crew.missing.items():
         err.print(f"[red]{name} did not start:[/] {reason}", markup=True, highlight=False)
 

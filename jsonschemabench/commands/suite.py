@@ -13,6 +13,7 @@ from jsonschemabench.commands.shared import (
     JobsOption,
     MemoryOption,
     OutOption,
+    RayOption,
     ReportOption,
     SetOption,
     TimeOption,
@@ -44,6 +45,7 @@ def suite(
     tokenizer: TokenizerOption = None,
     setting: SetOption = None,
     jobs: JobsOption = 1,
+    ray: RayOption = None,
     time_limit: TimeOption = 30,
     memory_limit: MemoryOption = 4,
     path: OutOption = None,
@@ -73,7 +75,9 @@ def suite(
     results.open("suite", facts)
     with progress() as bar:
         task = bar.add_task("groups", total=len(groups) * len(names))
-        crew = run_tasks(groups, recipe, results, group_of, jobs=jobs, advance=lambda count: bar.advance(task, count))
+        crew = run_tasks(
+            groups, recipe, results, group_of, jobs=jobs, ray=ray, advance=lambda count: bar.advance(task, count)
+        )
     report_missing(crew)
     summary = summary_of(results)
     for table in tables.suite_tables(summary):
