@@ -1,7 +1,7 @@
 # Everything a fresh clone needs: Python 3.11 or later, make, and a package index.
 #   make demo    six schemas on a small real model, a few minutes with the installation
 #   make test    ruff, mypy, pytest (pytest last: its closing line is the verdict)
-#   make bench   masks beside other engines on JSONSchemaBench (needs its data, see README)
+#   make bench   five minutes of JSONSchemaBench and the test suite (needs their data, see docs/benchmark.md)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet
 
 # Where JSONSchemaBench lies; make bench stops with a sentence when it is missing.
 GUIDED_DATA ?= ../shared/data
-LIMIT ?= 40
-OUT ?= out/masks.jsonl
+LIMIT ?= 10
+OUT ?= out/bench
 
 # Stamp files: each installation step runs once, and again when its inputs change.
 STAMPS := $(VENV)/.guided
@@ -69,8 +69,8 @@ test: $(DEV)
 bench: $(BENCH)
 	@test -d "$(GUIDED_DATA)/maskbench" || { echo "make bench: no folder $(GUIDED_DATA)/maskbench;" \
 	    "get JSONSchemaBench and say where it lies: make bench GUIDED_DATA=..." >&2; exit 2; }
-	@mkdir -p $(dir $(OUT))
-	$(BIN)/python -m jsonschemabench masks --data "$(GUIDED_DATA)" --limit $(LIMIT) --out $(OUT)
+	$(BIN)/python -m jsonschemabench run --data "$(GUIDED_DATA)" --engines guided,llguidance --limit $(LIMIT) \
+	    --splits all --folder $(OUT)
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist out

@@ -85,3 +85,27 @@ def test_keywords_are_found_where_they_are_keywords() -> None:
         "allOf", "enum", "format", "format: date", "items", "maxLength", "properties",
     ]  # fmt: skip
     assert keywords_of(False) == []
+
+
+def test_the_data_set_on_the_hub_is_read_through_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a stand-in for the package: configurations are splits, each with its own train and test."""
+    import sys
+    from types import SimpleNamespace
+
+    def load_dataset(name: str, split: str) -> dict[str, list[dict[str, str]]]:
+        assert (name, split) == ("some/name", "Snowplow")
+        return {part: [{"json_schema": '{"minimum": 1}', "unique_id": part}] for part in ("train", "test")}
+
+    fake = SimpleNamespace(load_dataset=load_dataset, get_dataset_config_names=lambda name: ["Snowplow"])
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+    source = open_source("hf:some/name")
+    assert source.names() == ["Snowplow"]
+    assert [(d.name, d.schema, d.instances) for d in source.load("Snowplow")] == [
+        ("train", {"minimum": 1}, ()),
+        ("test", {"minimum": 1}, ()),
+    ]
+    with pytest.raises(DataMissing, match="There are: Snowplow"):
+        list(source.load("other"))
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataMissing, match="pip install datasets"):
+        open_source("hf:some/name")
