@@ -107,7 +107,7 @@ def pair_table(first: str, other: str, pair: Summary) -> Table:
                 values = [sides[side]["values"][name] for side in ("first", "other")]
                 ratio = interval(sides["ratios"].get(name))
                 if not ratio and values[1]:
-                    ratio = f"{values[0] / values[1]:.2f}"
+                    ratio = decimals(values[0] / values[1])
                 table.add_row(label if not row else "", name, *map(number, values), ratio, end_section=name == "max")
     return table
 

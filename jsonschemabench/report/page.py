@@ -13,7 +13,7 @@ from jsonschemabench.report.headings import facts_of
 from jsonschemabench.report.plots import bars, curves, duration, heat_map
 from jsonschemabench.stats import CURVE
 from jsonschemabench.suite import OUTCOMES
-from jsonschemabench.tables import JUDGEMENT, PAIRED, interval
+from jsonschemabench.tables import JUDGEMENT, PAIRED, decimals, interval
 
 __all__ = ["page"]
 
@@ -99,7 +99,7 @@ def masks(summary: Summary) -> Iterable[str]:
             for name in shown:
                 values = [pair[kind][side]["values"][name] for side in ("first", "other")]
                 ratio = interval(pair[kind]["ratios"].get(name)) or (
-                    f"{values[0] / values[1]:.2f}" if values[1] else "")  # fmt: skip
+                    decimals(values[0] / values[1]) if values[1] else "")  # fmt: skip
                 lines.append([label if name == "avg" else "", name, *map(duration, values), ratio])
         note = (f"{pair['documents']:,} documents of {pair['schemas']:,} schemas that both judged rightly, in turns in "
                 "one process; 95% intervals by bootstrap over schemas.")  # fmt: skip
