@@ -12,6 +12,7 @@ started engines take, as the system's limit on address space: an allocation beyo
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -117,8 +118,15 @@ def limit_memory(extra: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + extra,) * 2)
 
 
+def die_with_parent() -> None:
+    """Where the system can: a worker in the middle of a call that never ends goes when its parent is killed."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def serve(recipe: Recipe, wanted: Sequence[int], cells: Any, pipe: Any, log: str) -> None:
     """A worker's life: create the engines, say so, then task after task until the parent has no more."""
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     with open(log, "ab", buffering=0) as output:  # what engines print would tear the progress bar
         os.dup2(output.fileno(), 1)
