@@ -74,13 +74,6 @@ def test_a_bad_engine_costs_its_rows_and_no_one_elses(tmp_path: Path) -> None:
     assert (tally["schemas"], tally["passed"], tally["crashes"], tally["time_outs"]) == (8, 2, 3, 1)
 
 
-def test_the_others_go_on_after_a_crash(tmp_path: Path) -> None:
-    results = Results(None)
-    run(results, "guided", BAD, definitions=[definition(0, "compile segfault")])
-    assert rows(results, "fakes")["s0"]["crashed"]
-    assert len(rows(results, "guided")["s0"]["runs"]) == 4
-
-
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_run_goes_on_with_the_same_totals(tmp_path: Path, jobs: int) -> None:
     definitions = [definition(number, "compile refuse" if number % 5 == 0 else "", "x-good") for number in range(12)]
