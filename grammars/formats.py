@@ -192,13 +192,13 @@ def _regex() -> Regex:
     """Patterns that ECMA-262 reads without the flag u; most of them it reads with u, too."""
     spans = [(chr(code), end) for first, end in ("az", "AZ", "09") for code in range(ord(first), ord(end) + 1)]
     ordered = [f"{low}-[{low}-{end}]" for low, end in spans]
-    shared = r"\\(?:[dDwWsSnrtfv\\^$.*+?()\[\]{}|/-]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|c[a-zA-Z])"
-    item = rf"(?:{'|'.join(ordered)}|{shared}|[a-zA-Z0-9 _.,:;!?/@#%=+*$()<>\u0080-\U0010ffff])"
+    shared = r"\\(?:[dDwWsSnrtfv\\^$.*+?()\[\]{}|/ !'\"#%&,:;<=>@`~-]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|c[a-zA-Z])"
+    item = rf"(?:{'|'.join(ordered)}|{shared}|[a-zA-Z0-9 _.,:;!?/@#%=+*$()<>'\"`&~{{}}|\u0080-\U0010ffff])"
     # Two-digit counts in order: tens below, or tens equal and units not above.
     pairs = [rf"{t}{u},{t}[{u}-9]" for t in range(1, 10) for u in range(10)]
     pairs += [rf"{t}\d,[{t + 1}-9]\d" for t in range(1, 9)] + [rf"{u},(?:[{u}-9]|[1-9]\d)" for u in range(10)]
     repeat = rf"(?:[*+?]\??|\{{(?:[1-9]?\d,?|{'|'.join(pairs)})\}}\??)?"
-    atom = rf"(?:[^\\^$.*+?()\[\]{{}}|\ud800-\udfff]|\.|{shared}|\\k<[a-z]>|\[\^?{item}*\])"
+    atom = rf"(?:[^\\^$.*+?()\[\]{{}}|\ud800-\udfff]|\.|{shared}|\\k<[a-z]>|\[\^?-?{item}*-?\])"
     around = rf"[(][?]<?[=!](?:{atom}{repeat}|[|$^])*[)]"
     body = ""
     for _ in range(4):

@@ -214,3 +214,11 @@ def test_a_non_joiner_between_joining_letters() -> None:
 
 def test_unknown_formats_are_annotations() -> None:
     assert format_regex("color") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["['\"]", r"^\s*(it|describe)\(\s*['\"]([^'\"]+)['\"]", r"[\w.-]+@[a-z0-9-]+", "[^`~|&{}]"]
+)
+def test_classes_of_regexes_hold_any_punctuation(text: str) -> None:
+    language = format_regex("regex")
+    assert language is not None and language.matches(text)
