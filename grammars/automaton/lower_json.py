@@ -15,7 +15,7 @@ from grammars.automaton.hashes import hash_value
 from grammars.automaton.program import Program, Word
 from grammars.automaton.punctuation import punctuation
 from grammars.automaton.terminals import TerminalStore
-from grammars.errors import UnsupportedSchema
+from grammars.errors import BudgetExceeded, UnsupportedSchema
 from grammars.kernels.layout import (
     AF_STATES,
     AS_HEAD,
@@ -53,6 +53,7 @@ __all__ = ["JsonLowering"]
 
 _EAGER = 256
 _MOST_WORDS = 300
+_MOST_CONTAINERS = 256  # objects and arrays that one value may be: each is followed until it differs from the text
 _NEVER_PAID = 1 << 20
 NEVER = 1 << 29  # cost of an item automaton's state that is not worked out yet
 
@@ -146,6 +147,14 @@ class JsonLowering:
             elif len(words[word]) == 1 or hashes[word]:
                 hashes.setdefault(word, []).append(hash_value(value))
 
+        containers = [value for value in union.alternatives if isinstance(value, (ObjectValue, ArrayValue))]
+        if len(containers) > _MOST_CONTAINERS and any(constant_of(v, self.source) is _MANY for v in containers):
+            raise BudgetExceeded(
+                f"alternatives at {union.pointer or 'the root'}",
+                _MOST_CONTAINERS,
+                len(containers),
+                "Let the branches of oneOf exclude each other by a required property with const.",
+            )
         for value in union.alternatives:
             if isinstance(value, StringValue):
                 add(b'"', self.string(value))

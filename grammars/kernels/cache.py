@@ -7,14 +7,58 @@ where numba has changed it, the kernels are not cached rather than cached wrongl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from numba import njit, types
+from numba.core import codegen, config, cpu
+from numba.core.compiler_lock import global_compiler_lock
 
 _FOLDER = Path(__file__).parent
 _STAMP = tuple(sorted((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in _FOLDER.glob("*.py")))
+
+
+def _nothing(*arguments: Any) -> None:
+    """Where numba would make machine code."""
+
+
+def _placeholder(*arguments: Any) -> Callable[..., Any]:
+    """Stands for the function that Python could call: of the type that numba checks for, another one each time."""
+    return [].append
+
+
+# What numba does with a finished library, by owner and name: not needed for functions that only kernels call.
+_FINISHING: list[tuple[Any, str, Any]] = [
+    (codegen.JITCodeLibrary, "_finalize_specific", _nothing),
+    (codegen.JITCPUCodegen, "_add_module", _nothing),
+    (cpu.CPUContext, "get_executable", _placeholder),
+    (config, "OPT", type(vars(config).get("OPT", 0))(0)),
+]
+_KNOWN = all(name in vars(owner) for owner, name, _ in _FINISHING)
+
+
+@contextmanager
+def _ingredients_only() -> Iterator[None]:
+    """Neither optimize nor emit what is compiled here: that is done once, in the kernel that it is linked into.
+
+    Numba does it for every function together with all that it calls, which for calls eight levels deep takes most of
+    a first start. It offers no switch, so four of its names are replaced meanwhile, under its compiler lock; where a
+    version does not have them, compiling is slower and nothing else.
+    """
+    if not _KNOWN:
+        yield
+        return
+    with global_compiler_lock:
+        saved = [(owner, name, vars(owner)[name]) for owner, name, _ in _FINISHING]
+        for owner, name, value in _FINISHING:
+            setattr(owner, name, value)
+        try:
+            yield
+        finally:
+            for owner, name, value in saved:
+                setattr(owner, name, value)
 
 
 def inner(function: Callable[..., Any]) -> Any:
@@ -32,6 +76,13 @@ def inner(function: Callable[..., Any]) -> Any:
         return resolve(tuple(map(widen, args)), {name: widen(value) for name, value in kws.items()})
 
     dispatcher.get_call_template = widened
+    compile_for = dispatcher.compile
+
+    def as_ingredient(signature: Any) -> Any:
+        with _ingredients_only():
+            return compile_for(signature)
+
+    dispatcher.compile = as_ingredient
     return dispatcher
 
 

@@ -224,10 +224,12 @@ def fill(address, row, budget):
     if room[R_ROWS] <= 0 or room[R_MEMO] < 2 * level + 8:
         ctx[OUT0] = 2 * level + 8
         return NEED_ROOM
-    if not cut:
-        _compute(ctx, mat, scr, row, np.int64(FAR) if budget >= 0 else budget, configurations, count, acc)
+    # first without a limit, to be remembered; then, where the budget cuts the mask, within it
+    limit = np.int64(FAR) if budget >= 0 and not cut else budget
+    while True:
+        _compute(ctx, mat, scr, row, limit, configurations, count, acc)
         mat[M_TOP] = top
-        if mat[M_STATUS] != OK:
+        if mat[M_STATUS] != OK or (limit == budget and budget >= 0):
             return mat[M_STATUS]
         rise = np.int64(RISE_UNKNOWN)
         if budget >= 0 and mat[M_NEED] < FAR:
@@ -236,6 +238,4 @@ def fill(address, row, budget):
             _remember(ctx, mat, configurations, count, acc, level, row, rise)
         if budget < 0 or mat[M_NEED] <= budget:
             return OK
-    _compute(ctx, mat, scr, row, budget, configurations, count, acc)
-    mat[M_TOP] = top
-    return mat[M_STATUS]
+        limit = budget

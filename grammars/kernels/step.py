@@ -36,6 +36,9 @@ def _emit(mat, scr, base, count, q, n, f, c, d):
     if at + CFG > scr.size:
         mat[M_STATUS] = GROW_SCR
         return count
+    if count >= MOST_CONFIGURATIONS:
+        mat[M_STATUS] = OUT_OF_FUEL
+        return count
     scr[at] = q
     scr[at + 1] = n
     scr[at + 2] = f
@@ -371,7 +374,7 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
     info = _i32(ctx, INFO)
     node = _i32(ctx, NODE)
     mat[M_ACC] = 0
-    mat[M_FUEL] -= 1
+    mat[M_FUEL] -= count
     produced = 0
     at = base
     for _ in range(count):
