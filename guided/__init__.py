@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         fill_masks,
     )
     from guided.constraints import any_json, batch, choice, json, regex
-    from guided.schemas import json_schema
+    from guided.schemas import check, json_schema
     from guided.tokenizers import use_tokenizer
     from processors import (
         CompositionError,
@@ -69,6 +69,7 @@ __all__ = [
     "Vocabulary",
     "any_json",
     "batch",
+    "check",
     "choice",
     "compile_choice",
     "compile_json_schema",
@@ -82,7 +83,7 @@ __all__ = [
 
 _HOMES = {
     "guided.constraints": ("any_json", "batch", "choice", "json", "regex"),
-    "guided.schemas": ("json_schema",),
+    "guided.schemas": ("check", "json_schema"),
     "guided.tokenizers": ("use_tokenizer",),
     "processors": (
         "CompositionError",

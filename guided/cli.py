@@ -205,11 +205,17 @@ def generate(
 def check(
     schema: SchemaOption,
     instance: Annotated[Path | None, typer.Argument(help="File with a document; - reads standard input.")] = None,
+    places: Annotated[bool, typer.Option("--places", help="List each keyword, and how it is enforced.")] = False,
 ) -> None:
     """Compile a schema, and say whether a document satisfies it; if not, where it leaves the language."""
     import guided
 
     specification = read_json(schema)
+    report = guided.check(specification)
+    for finding in report.findings:
+        if places or finding.status in ("unsatisfiable", "unsupported"):
+            mark = {"enforced": "[green]✓[/]", "annotation": "[dim]·[/]"}.get(finding.status, "[red]✗[/]")
+            out.print(f"{mark} {escape(str(finding))}", highlight=False)
     start = time.perf_counter()
     grammar = guided.compile_json_schema(specification, property_order="any", whitespace="any", spelling="any")
     seconds = time.perf_counter() - start

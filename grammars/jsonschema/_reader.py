@@ -8,7 +8,7 @@ standard says. Keyword values of the wrong type are `SchemaError`s.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, NoReturn, Protocol
 
 from grammars.errors import SchemaError, shorten
@@ -37,7 +37,7 @@ from grammars.jsonschema._dialects import Dialect
 from grammars.jsonschema._nodes import Node, escape
 from grammars.jsonschema._unevaluated import Unevaluated, collect, settled
 
-__all__ = ["Facts", "Nodes", "read"]
+__all__ = ["Facts", "Nodes", "keywords_of", "read"]
 
 
 class Facts:
@@ -109,6 +109,11 @@ class _Reading:
 
 
 Keyword = Callable[[_Reading, Any], None]
+
+
+def keywords_of(schema: dict[str, Any], dialect: Dialect) -> Set[str]:
+    """The keywords that assert something in a schema object of this draft."""
+    return {"$ref"} if "$ref" in schema and dialect.ref_alone else _table(dialect).keys()
 
 
 def read(node: Node, nodes: Nodes) -> Facts:

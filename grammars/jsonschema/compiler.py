@@ -100,7 +100,7 @@ class SchemaCompiler:
         self.splitter = Splitter(self)
         self.values = Values(self)
         self._fuel = self._fuel_limit = fuel
-        self._references = References(schema, default_dialect(default_draft), registry)
+        self.references = References(schema, default_dialect(default_draft), registry)
         self._nodes: list[Node | None] = [None]
         self._by_id: dict[tuple[int, int], Sid] = {}
         self._shared: dict[Any, Sid] = {}
@@ -117,7 +117,7 @@ class SchemaCompiler:
         self._empty: dict[Ref, bool] = {self.ANY: False, self.NEVER: True}
         self._active: dict[Ref, int] = {}
         self._low, self._nesting = _FAR, _NESTING
-        self.root: Ref = self.ref_of_one(self.node(schema, "", self._references.root))
+        self.root: Ref = self.ref_of_one(self.node(schema, "", self.references.root))
         if self.is_empty(self.root):
             from grammars.jsonschema._explain import unsatisfiable
 
@@ -174,7 +174,7 @@ class SchemaCompiler:
             if known is not None:
                 return known
         elif scope.dialect.id_keyword in schema:
-            scope = self._references.enter(schema, pointer, scope)
+            scope = self.references.enter(schema, pointer, scope)
         sid = 2 * len(self._nodes) if key != () else TRUE
         if sid:
             self._nodes.append(Node(schema, pointer, scope))
@@ -205,12 +205,12 @@ class SchemaCompiler:
         key = (id(scope), ref)
         sid = self._refers.get(key)
         if sid is None:
-            sid = self._refers[key] = self.node(*self._references.find(ref, scope, pointer))
+            sid = self._refers[key] = self.node(*self.references.find(ref, scope, pointer))
         return sid
 
     def refer_dynamically(self, ref: str, scope: Scope, pointer: str) -> Sid:
         """The number of the sub-schema that `$dynamicRef` or `$recursiveRef` names."""
-        return self.node(*self._references.find_dynamic(ref, scope, pointer))
+        return self.node(*self.references.find_dynamic(ref, scope, pointer))
 
     def place(self, sid: Sid) -> Node:
         """The schema object of `sid`."""
@@ -220,7 +220,7 @@ class SchemaCompiler:
 
     def all_of(self, items: Iterable[Item], pointer: str) -> Sid:
         """A sub-schema that no document contains: all of `items` hold."""
-        node = Node({}, pointer, self._references.constants)
+        node = Node({}, pointer, self.references.constants)
         node.facts = Facts()
         node.facts.plain = False
         node.facts.common.extend(items)
@@ -292,11 +292,11 @@ class SchemaCompiler:
 
     def constant(self, value: Any) -> Ref:
         """The reference of exactly this value."""
-        return self.ref_of_one(self.node({"const": value}, "", self._references.constants))
+        return self.ref_of_one(self.node({"const": value}, "", self.references.constants))
 
     def named(self, values: list[Any]) -> Sid:
         """Exactly these values."""
-        return self.node({"enum": values}, "", self._references.constants)
+        return self.node({"enum": values}, "", self.references.constants)
 
     def made(self, alternatives: list[Alternative], like: Ref) -> Ref:
         """A reference with these alternatives, standing where `like` does."""
@@ -323,7 +323,7 @@ class SchemaCompiler:
         else:
             count = len(value)
             schema = {"prefixItems": [{"const": item} for item in value], "minItems": count, "maxItems": count}
-        return self.node(schema, "", self._references.constants)
+        return self.node(schema, "", self.references.constants)
 
     def lookup(self, group: ObjectGroup, name: str) -> list[Sid]:
         """The sub-schemas of `group` that apply to the property `name`."""

@@ -1,0 +1,191 @@
+"""What a compiled schema enforces, place by place: nothing is ignored without being named.
+
+`report(schema)` reads each sub-schema that a document can come to (through references as well) and says of every
+keyword whether it is enforced and how, or an annotation, or refused, and of every place whether it has an instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from grammars.errors import BudgetExceeded, UnsatisfiableSchema, UnsupportedSchema
+from grammars.formats import FORMATS
+from grammars.jsonschema._explain import unsatisfiable
+from grammars.jsonschema._nodes import Scope, escape
+from grammars.jsonschema._reader import keywords_of
+from grammars.jsonschema.compiler import SchemaCompiler
+from grammars.schema_ir import ArrayValue, ObjectValue, Ref
+
+__all__ = ["Finding", "Report", "report"]
+
+Status = Literal["enforced", "annotation", "unsatisfiable", "unsupported"]
+
+_HOW = {
+    "type": "other types are not begun", "enum": "only the listed values are spelled", "const": "one value is spelled",
+    "properties": "each name leads to its own sub-schema, whatever the order and spelling of keys",
+    "patternProperties": "key automata, made disjoint; a key obeys each pattern that it matches",
+    "additionalProperties": "keys outside properties and patternProperties", "propertyNames": "key automaton",
+    "required": "the object closes only when they are there", "minProperties": "keys are counted",
+    "maxProperties": "keys are counted; room is kept for required ones",
+    "dependentRequired": "cases: absent, or present with what it needs", "dependencies": "cases: absent, or present",
+    "dependentSchemas": "cases: absent, or present with the schema", "items": "each further item",
+    "prefixItems": "item by item", "additionalItems": "items behind the tuple", "minItems": "items are counted",
+    "maxItems": "items are counted", "uniqueItems": "values of finished items are compared",
+    "contains": "item automaton that counts the matching items", "minContains": "see contains",
+    "maxContains": "see contains", "unevaluatedProperties": "cases by what was evaluated beside it",
+    "unevaluatedItems": "cases by what was evaluated beside it", "minLength": "characters are counted",
+    "maxLength": "characters are counted; an escape is one", "pattern": "ECMA-262 automaton",
+    "format": "automaton of the format", "minimum": "digit automaton", "maximum": "digit automaton",
+    "exclusiveMinimum": "digit automaton", "exclusiveMaximum": "digit automaton",
+    "multipleOf": "remainders in the digit automaton, in decimal", "allOf": "merged", "anyOf": "cases",
+    "oneOf": "cases, each without the others", "not": "pushed inwards", "if": "cases: with then, without it with else",
+    "then": "see if", "else": "see if", "$ref": "followed", "$dynamicRef": "followed in its dynamic scope",
+    "$recursiveRef": "followed in its dynamic scope",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One keyword at one place (or, with keyword "", the place itself)."""
+
+    pointer: str
+    keyword: str
+    status: Status
+    how: str
+
+    def __str__(self) -> str:
+        place = self.pointer or "/"
+        return f"{place}: {self.keyword + ' ' if self.keyword else ''}{self.status}: {self.how}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings, in the order of the places. `complete`: every place that can be reached was looked at."""
+
+    findings: tuple[Finding, ...]
+    complete: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether the schema compiles and each place has an instance."""
+        return all(finding.status in ("enforced", "annotation") for finding in self.findings)
+
+    def of(self, status: Status) -> tuple[Finding, ...]:
+        """The findings of one status."""
+        return tuple(finding for finding in self.findings if finding.status == status)
+
+
+def report(
+    schema: dict[str, Any] | bool, *, format: str = "assert", registry: Any = None, most_places: int = 20_000
+) -> Report:
+    """What is enforced, per JSON pointer. An unsatisfiable root is a finding here, not an error.
+
+    Errors: `SchemaError` for a malformed schema.
+    """
+    findings: list[Finding] = []
+    try:
+        compiler = SchemaCompiler(schema, format=format, registry=registry)
+    except UnsatisfiableSchema as error:
+        return Report((Finding(error.pointer, "", "unsatisfiable", _first_line(error)),))
+    except (UnsupportedSchema, BudgetExceeded) as error:
+        return Report((Finding(getattr(error, "pointer", ""), "", "unsupported", _first_line(error)),))
+    complete = _reach(compiler, findings, most_places)
+    for pointer, place, scope in _places(schema, compiler):
+        findings.extend(_keywords(pointer, place, scope, compiler.assert_formats))
+        findings.extend(_emptiness(pointer, place, scope, compiler))
+    return Report(tuple(sorted(dict.fromkeys(findings), key=lambda finding: finding.pointer)), complete)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _reach(compiler: SchemaCompiler, findings: list[Finding], most: int) -> bool:
+    """Resolve every reference that a document can come to; what cannot be, or holds nothing, becomes a finding."""
+    queue: list[Ref] = [compiler.root]
+    seen = set(queue)
+    for ref in queue:
+        if len(seen) > most:
+            return False
+        try:
+            alternatives = compiler.resolve(ref).alternatives
+        except (UnsupportedSchema, BudgetExceeded) as error:
+            place = getattr(error, "pointer", "") or compiler.pointer(ref)
+            findings.append(Finding(place, getattr(error, "keyword", ""), "unsupported", _first_line(error)))
+            continue
+        for value in alternatives:
+            for below in _children(value):
+                if below not in seen:
+                    seen.add(below)
+                    queue.append(below)
+    return True
+
+
+def _children(value: Any) -> Iterator[Ref]:
+    if isinstance(value, ArrayValue):
+        yield from value.prefix
+        if value.items is not None:
+            yield value.items
+        for state in value.states:
+            yield from (ref for ref, _ in state.edges)
+    elif isinstance(value, ObjectValue):
+        yield from (p.value for p in value.properties if p.value is not None)
+        for pattern in value.patterns:
+            yield from (choice.value for choice in pattern.choices) if pattern.choices else (pattern.value,)
+        yield from (choice.value for choice in value.additional_choices)
+        if value.additional is not None and not value.additional_choices:
+            yield value.additional
+
+
+def _places(schema: Any, compiler: SchemaCompiler) -> Iterator[tuple[str, dict[str, Any], Scope]]:
+    """Each schema object of the document, with its pointer and the resource that it belongs to."""
+    references = compiler.references
+    stack: list[tuple[Any, str, Scope]] = [(schema, "", references.root)]
+    while stack:
+        place, pointer, scope = stack.pop()
+        if not isinstance(place, dict):
+            continue
+        scope = references.enter(place, pointer, scope)
+        yield pointer, place, scope
+        below: list[tuple[Any, str, Scope]] = []
+        for keyword, value in place.items():
+            where = f"{pointer}/{escape(keyword)}"
+            if keyword in _MAPS and isinstance(value, dict):
+                below.extend((item, f"{where}/{escape(name)}", scope) for name, item in value.items())
+            elif keyword in _LISTS and isinstance(value, list):
+                below.extend((item, f"{where}/{index}", scope) for index, item in enumerate(value))
+            elif keyword in _SINGLES:
+                below.append((value, where, scope))
+        stack.extend(reversed(below))
+
+
+def _emptiness(pointer: str, place: dict[str, Any], scope: Scope, compiler: SchemaCompiler) -> Iterator[Finding]:
+    try:
+        ref = compiler.ref_of_one(compiler.node(place, pointer, scope))
+        if compiler.is_empty(ref):
+            yield Finding(pointer, "", "unsatisfiable", _first_line(unsatisfiable(compiler, ref)))
+    except (UnsupportedSchema, BudgetExceeded) as error:
+        yield Finding(pointer, getattr(error, "keyword", ""), "unsupported", _first_line(error))
+
+
+def _keywords(pointer: str, place: dict[str, Any], scope: Scope, assert_formats: bool) -> Iterator[Finding]:
+    known = keywords_of(place, scope.dialect)
+    for keyword, value in place.items():
+        if keyword == "format" and keyword in known and not (assert_formats and value in FORMATS):
+            reason = "not a format of the standard" if assert_formats else 'format="annotate" was chosen'
+            yield Finding(pointer, keyword, "annotation", f"{value!r}: {reason}")
+        elif keyword in known or _BESIDE.get(keyword) in known & place.keys():
+            yield Finding(pointer, keyword, "enforced", _HOW.get(keyword, "enforced"))
+        else:
+            yield Finding(pointer, keyword, "annotation", "asserts nothing here")
+
+
+_BESIDE = {"then": "if", "else": "if", "minContains": "contains", "maxContains": "contains", "additionalItems": "items"}
+_MAPS = frozenset("properties patternProperties dependentSchemas dependencies $defs definitions".split())
+_LISTS = frozenset("allOf anyOf oneOf prefixItems items".split())
+_SINGLES = frozenset(
+    """items additionalItems additionalProperties propertyNames contains not if then else unevaluatedItems
+    unevaluatedProperties""".split()
+)
