@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -353,6 +354,13 @@ def fill_masks(matchers: Sequence[Matcher | None], rows: Int32, threads: int | N
     if threads is None or threads <= 1 or len(work) <= 1:
         some(0, 1)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(some, k, threads) for k in range(threads)]:
-            future.result()
+    others = [_pool(threads).submit(some, k, threads) for k in range(1, threads)]
+    some(0, threads)  # this thread works as well
+    for future in others:
+        future.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Kept: to start threads takes longer than to fill a few masks."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="guided-masks")
