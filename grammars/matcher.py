@@ -6,6 +6,7 @@ or names what it lacks (a part not lowered, a row not computed, room), which is 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -364,3 +365,7 @@ def fill_masks(matchers: Sequence[Matcher | None], rows: Int32, threads: int | N
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Kept: to start threads takes longer than to fill a few masks."""
     return ThreadPoolExecutor(threads, thread_name_prefix="guided-masks")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads

@@ -37,9 +37,13 @@ Ref = NewType("Ref", int)
 
 @dataclass(frozen=True, slots=True)
 class LiteralValue:
-    """One scalar, from enum or const (objects and arrays become ObjectValue and ArrayValue)."""
+    """One scalar, from enum or const (objects and arrays become ObjectValue and ArrayValue).
+
+    `plain_integer`: a number, written without fraction and exponent (see `NumberValue`).
+    """
 
     value: Any
+    plain_integer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

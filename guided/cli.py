@@ -216,6 +216,8 @@ def check(
         if places or finding.status in ("unsatisfiable", "unsupported"):
             mark = {"enforced": "[green]✓[/]", "annotation": "[dim]·[/]"}.get(finding.status, "[red]✗[/]")
             out.print(f"{mark} {escape(str(finding))}", highlight=False)
+    if report.of("unsupported"):
+        raise typer.Exit(1)
     start = time.perf_counter()
     grammar = guided.compile_json_schema(specification, property_order="any", whitespace="any", spelling="any")
     seconds = time.perf_counter() - start

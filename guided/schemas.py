@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from grammars.errors import SchemaError
 
 if TYPE_CHECKING:
-    from grammars.jsonschema.report import Report
+    from grammars.report import Report
 
 __all__ = ["check", "json_schema"]
 
@@ -48,7 +48,7 @@ def check(schema: Any, *, format: str = "assert", registry: Any = None) -> Repor
     >>> [str(finding) for finding in check({"type": "integer", "title": "A count"}).findings]
     ['/: type enforced: other types are not begun', '/: title annotation: asserts nothing here']
     """
-    from grammars.jsonschema.report import report
+    from grammars.report import report
 
     return report(json_schema(schema), format=format, registry=registry)
 

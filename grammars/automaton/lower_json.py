@@ -81,7 +81,6 @@ class JsonLowering:
         self.store = store
         self._nodes: dict[tuple[Ref, bool], int] = {}
         self._pending: list[tuple[Ref, bool]] = []
-        self._numbers: dict[Any, int] = {}
         marks = punctuation(store, whitespace)
         self.marks = marks
         end = program.end if marks.blanks is None else program.terminal(marks.blanks, program.end)
@@ -164,10 +163,13 @@ class JsonLowering:
                 if isinstance(value.value, str) and self.free:
                     free_strings.append(value.value)
                 elif isinstance(value.value, (int, float)) and not isinstance(value.value, bool) and self.free:
-                    nodes = self.number(NumberValue(minimum=value.value, maximum=value.value))
+                    plain = value.plain_integer
+                    nodes = self.number(
+                        NumberValue(plain, minimum=value.value, maximum=value.value, plain_integer=plain)
+                    )
                     others.extend(self._fresh(node, value.value) if unique else node for node in nodes)
                 else:
-                    for text in _literal(value.value, union.pointer):
+                    for text in _literal(value, union.pointer):
                         add(text, done, value.value if unique else _MANY)
             else:
                 only = constant_of(value, self.source) if unique else _MANY
@@ -340,7 +342,10 @@ class JsonLowering:
             later += usable[position]
         trie = program.trie([(s, i, b) for i, (s, _, b, _) in enumerate(entries)]) if n else -1
         q, others = self._undeclared(value)
-        other = program.ospec.extend(others)
+        other = program.ospec.extend([node for node, _ in others])
+        met_later = 0
+        for _, met in others[1:]:
+            met_later |= met
         need = self._duties(value) if value.duties else 0
         flags = (OF_ANY if self.any_order else 0) | (OF_OPEN if others else 0)
         high = -1 if value.max_properties is None else min(value.max_properties, 1 << 30)
@@ -351,7 +356,7 @@ class JsonLowering:
         spec = program.ospec.extend(
             (
                 n, (n + 63) // 64, trie, flags, q, other, min(value.min_properties, 1 << 30), high, sum(required), 0, 0,
-                len(others), value.duties, need, 0, *self._pays(value, len(others)),
+                len(others), value.duties, need, 0, others[0][1] if others else 0, met_later,
                 *values, *position_of, *required, *([0] * n), *order, *limit, *after, *usable, *suffixes, *([0] * n),
             )
         )  # fmt: skip
@@ -371,52 +376,36 @@ class JsonLowering:
         paying = [self._choice(choice) for choice in choices if choice.pays]
         return self.program.ospec.extend((*need, len(paying), *paying))
 
-    def _pays(self, value: ObjectValue, labels: int) -> tuple[int, int]:
-        """Duties that some value meets after a key of label 0; that some value meets after each other key."""
-        rests = [] if value.additional is None and not value.additional_choices else [value.additional_choices]
-        masks = []
-        for choices in (*rests, *(pattern.choices for pattern in value.patterns)):
-            masks.append(0)
-            for choice in choices:
-                masks[-1] |= choice.pays
-        if not value.duties or not masks:
-            return 0, 0
-        later = masks[1:] if len(masks) == labels else masks  # a language may be empty: which label is whose is unsure
-        common = later[0] if later else 0
-        for mask in later:
-            common &= mask
-        return (masks[0] if len(masks) == labels else common), common
-
     def _choice(self, choice: Choice) -> int:
         return self.program.add(OP_PAY, choice.pays, self._colon(choice.value))
 
-    def _value_after(self, value: Ref | None, choices: tuple[Choice, ...], duties: int) -> int:
-        """What follows an undeclared key."""
-        if choices:
-            return self.program.choice([self._choice(choice) for choice in choices])
-        assert value is not None
-        return self._choice(Choice(value, 0)) if duties else self._colon(value)
+    def _value_after(self, value: Ref | None, choices: tuple[Choice, ...], duties: int) -> tuple[int, int]:
+        """What follows an undeclared key, and the duties that some value there meets."""
+        if not choices:
+            assert value is not None
+            return (self._choice(Choice(value, 0)) if duties else self._colon(value)), 0
+        met = 0
+        for choice in choices:
+            met |= choice.pays
+        return self.program.choice([self._choice(choice) for choice in choices]), met
 
-    def _undeclared(self, value: ObjectValue) -> tuple[int, list[int]]:
-        """Terminal of the undeclared keys and, by label, the node after such a key."""
+    def _undeclared(self, value: ObjectValue) -> tuple[int, list[tuple[int, int]]]:
+        """Terminal of the undeclared keys and, by label, the node after such a key and the duties it can meet."""
         rest_of = value.additional is not None or bool(value.additional_choices)
         if not value.patterns and value.key_language is None:
             if not rest_of:
                 return self.any_string, []
             return self.any_string, [self._value_after(value.additional, value.additional_choices, value.duties)]
-        languages: list[Regex] = []
-        nodes: list[int] = []
+        labels: list[tuple[Regex, tuple[int, int]]] = []
         rest = value.key_language
         for pattern in value.patterns:
             keys = pattern.keys if value.key_language is None else pattern.keys & value.key_language
-            languages.append(keys)
-            nodes.append(self._value_after(pattern.value, pattern.choices, value.duties))
+            labels.append((keys, self._value_after(pattern.value, pattern.choices, value.duties)))
             rest = ~pattern.keys if rest is None else rest - pattern.keys
         if rest_of and rest is not None:
             # first, as label 0: where no pattern can match any more, its states are those of any string
-            languages.insert(0, rest)
-            nodes.insert(0, self._value_after(value.additional, value.additional_choices, value.duties))
-        kept = [(language, node) for language, node in zip(languages, nodes, strict=True) if not language.is_empty()]
+            labels.insert(0, (rest, self._value_after(value.additional, value.additional_choices, value.duties)))
+        kept = [(language, after) for language, after in labels if not language.is_empty()]
         if not kept:
             return self.any_string, []
         if len(kept) == 1:
@@ -424,7 +413,7 @@ class JsonLowering:
         from grammars.automaton.labelled import LabelledDfa
 
         parts = [ByteDfa(CharDfa(language), self.encoding) for language, _ in kept]
-        return self.store.start_of(LabelledDfa(parts)), [node for _, node in kept]
+        return self.store.start_of(LabelledDfa(parts)), [after for _, after in kept]
 
 
 def _spell_out(value: ObjectValue) -> ObjectValue:
@@ -515,8 +504,11 @@ def _boundaries(name: str, size: int) -> tuple[int, ...]:
     return tuple(offsets)
 
 
-def _literal(value: Any, pointer: str) -> list[bytes]:
+def _literal(literal: LiteralValue, pointer: str) -> list[bytes]:
     """Spellings of a scalar as json.dumps prints it: an integral float also as the integer that it equals."""
+    value = literal.value
+    if literal.plain_integer:
+        return [str(int(value)).encode()]
     try:
         texts = [json.dumps(value, ensure_ascii=False, allow_nan=False).encode()]
     except UnicodeEncodeError as error:

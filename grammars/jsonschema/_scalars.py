@@ -130,7 +130,8 @@ def numbers(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
         return [NumberValue()]
     values = literals(atoms, compiler)
     if values is not None:
-        return [LiteralValue(value) for value in values]
+        only_plain = any(atom.kind == "integer" and atom.value for atom in atoms)
+        return [LiteralValue(value, only_plain) for value in values]
     bounds = _Bounds()
     multiples: list[Any] = []
     denied: list[Any] = []

@@ -48,6 +48,8 @@ def _at(source: SchemaSource, ref: Ref, instance: Any) -> bool:
 def _in(source: SchemaSource, alternative: Alternative, instance: Any) -> bool:
     match alternative:
         case LiteralValue():
+            if alternative.plain_integer and isinstance(instance, float):
+                return False
             return equal(alternative.value, instance)
         case StringValue():
             return isinstance(instance, str) and _string(alternative, instance)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _u1, _u8
+from grammars.kernels.frames import _context, _i4, _i32, _trie_child, _u8
 from grammars.kernels.layout import *
 
 NEVER = 1 << 29
@@ -31,19 +31,10 @@ def spelling_costs(address, text, out):
                 best = min(best, 1 + np.int64(out[j]))
             if j >= n:
                 break
-            x = _child_node(tbyte, tend, x, np.int64(text[j]))
+            x = _trie_child(tbyte, tend, x, np.int64(text[j]))
             j += 1
         out[i] = best
     return 0
-
-
-@inner
-def _child_node(tbyte, tend, x, byte):
-    """Child of trie node x by a byte, or -1."""
-    y, stop = x + 1, _i4(tend, x)
-    while y < stop and _u1(tbyte, y) < byte:
-        y = _i4(tend, y)
-    return y if y < stop and _u1(tbyte, y) == byte else -1
 
 
 @inner
@@ -62,7 +53,7 @@ def _literal_cost(ctx, s, stcost, ncost, stack):
         first = _i4(st, 6 * t)
         for k in range(first, first + _i4(st, 6 * t + 1)):
             byte, target = _i4(edge, 2 * k), _i4(edge, 2 * k + 1)
-            y = _i4(rootc, byte) if x == 0 else _child_node(tbyte, tend, x, byte)
+            y = _i4(rootc, byte) if x == 0 else _trie_child(tbyte, tend, x, byte)
             if y >= 0:
                 if _i4(ttok, y) >= 0:
                     best = min(best, 1 + np.int64(stcost[target]))

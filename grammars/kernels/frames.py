@@ -63,6 +63,15 @@ def _u1(typingctx, base, index):  # type: ignore[no-untyped-def]
 
 
 @inner
+def _trie_child(tbyte, tend, x, byte):
+    """Child of vocabulary trie node x by a byte, or -1."""
+    y, stop = x + 1, _i4(tend, x)
+    while y < stop and _u1(tbyte, y) < byte:
+        y = _i4(tend, y)
+    return y if y < stop and _u1(tbyte, y) == byte else np.int64(-1)
+
+
+@inner
 def _context(address):
     return carray(_pointer64(address), (128,))
 

@@ -20,7 +20,7 @@ from grammars.kernels.frames import (
 )
 from grammars.kernels.layout import *
 from grammars.kernels.spelling import _decode
-from grammars.kernels.values import _is_fresh, _repeats, _term_alive, _with_item, _word_alive
+from grammars.kernels.values import _is_fresh, _repeats, _step_terminal, _term_alive, _with_item, _word_alive
 
 # ------------------------------------------------------------------------------------------------------- closure
 
@@ -370,7 +370,6 @@ def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
 @inner
 def _step(ctx, mat, scr, base, count, b, out, declared_only):
     """Configurations after byte b of the set at `base`, written to `out`; returns their number. Sets M_ACC."""
-    trans = _i32(ctx, TRANS)
     info = _i32(ctx, INFO)
     node = _i32(ctx, NODE)
     mat[M_ACC] = 0
@@ -391,31 +390,17 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
         elif _i4(node, 4 * n) != OP_TERM:
             produced = _step_word(ctx, mat, scr, q, n, f, scr[at + 3], scr[at + 4], b, declared_only, out, produced)
         else:
-            s = _i4(trans, q * 256 + b)
+            s, c, ends = _step_terminal(ctx, n, q, scr[at + 3], b)
             if s >= 0:
                 word = _i4(info, s)
-                c = scr[at + 3]
-                k = _i4(node, 4 * n + 3)
-                fits, ends = True, (word & LABEL) != 0
-                if k >= 0:
-                    bounds = _i32(ctx, BOUNDS)
-                    low, high = _i4(bounds, k), _i4(bounds, k + 1)
-                    if not word & FINAL:
-                        fits = high < 0 or c < high
-                        if word & BOUNDARY:
-                            c += 1
-                            if high < 0 and c > low:
-                                c = low
-                    ends = ends and c >= low
-                if fits:
-                    if not word & FINAL:
-                        alive = True
-                        if ctx[S_UNIQUE] and not ctx[S_ANY] and _is_unique(ctx, mat, f):
-                            alive = _term_alive(ctx, mat, f, n, s, c)
-                        if alive:
-                            produced = _emit(mat, scr, out, produced, s, n, f, c, 0)
-                    if ends:
-                        produced = _close(ctx, mat, scr, _i4(node, 4 * n + 2) + (word & LABEL) - 1, f, out, produced)
+                if not word & FINAL:
+                    alive = True
+                    if ctx[S_UNIQUE] and not ctx[S_ANY] and _is_unique(ctx, mat, f):
+                        alive = _term_alive(ctx, mat, f, n, s, c)
+                    if alive:
+                        produced = _emit(mat, scr, out, produced, s, n, f, c, 0)
+                if ends:
+                    produced = _close(ctx, mat, scr, _i4(node, 4 * n + 2) + (word & LABEL) - 1, f, out, produced)
             elif s == -2:
                 ctx[OUT0] = q
                 mat[M_STATUS] = NEED_ROW

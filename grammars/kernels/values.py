@@ -299,12 +299,10 @@ def _word_alive(ctx, mat, f, s):
 
 
 @inner
-def _goes_on(ctx, n, s, c, b):
-    """State and characters of a canonically spelled terminal (node n) after byte b; state -1: it cannot come.
-
-    Third: whether the terminal may end there.
-    """
-    s = _i4(_i32(ctx, TRANS), s * 256 + b)
+def _step_terminal(ctx, n, q, c, b):
+    """One byte in the terminal of node n: its state (-1: it cannot come, -2: the row is not computed), the characters
+    so far (of counted strings, up to what matters), and whether the terminal may end there."""
+    s = _i4(_i32(ctx, TRANS), q * 256 + b)
     if s < 0:
         return s, c, False
     word = _i4(_i32(ctx, INFO), s)
@@ -318,6 +316,8 @@ def _goes_on(ctx, n, s, c, b):
                 return np.int64(-1), c, False
             if word & BOUNDARY:
                 c += 1
+                if high < 0 and c > low:
+                    c = low
         ends = ends and c >= low
         if word & FINAL and not ends:
             return np.int64(-1), c, False
@@ -367,46 +367,38 @@ def _term_alive(ctx, mat, f, n, s, c):
 @inner
 def _new_along(ctx, mat, first, x, n, s, c, start, pos, txt, info):
     """Whether, following the spelling of the used item at x, the item can leave those of all used ones, or end."""
-    at = mat[x + 4] + pos - start
-    length = pos - start
+    begin, end = mat[x + 4], mat[x + 5]
+    at = begin + pos - start
     while True:
-        # another byte than each used item of the same beginning has
         for b in range(256):
-            following, _, ends = _goes_on(ctx, n, s, c, np.int64(b))
+            following, _, _ = _step_terminal(ctx, n, s, c, np.int64(b))
             if following == -2:
                 ctx[OUT0] = s
                 mat[M_STATUS] = NEED_ROW
                 return True
-            if following < 0 or (at < mat[x + 5] and b == _u1(txt, at)):
-                continue
-            taken = False
-            y = first
-            while y != 0 and not taken:
-                taken = (
-                    mat[y + 5] - mat[y + 4] > length
-                    and _u1(txt, mat[y + 4] + length) == b
-                    and _prefix_of(txt, y, mat, mat[x + 4], mat[x + 4] + length)
-                )
-                y = mat[y + 1]
-            if not taken:
+            if following >= 0 and not (at < end and b == _u1(txt, at)) and not _goes_on(mat, txt, first, begin, at, b):
                 return True
-        if at >= mat[x + 5]:
+        if at >= end:
             return False
-        s, c, ends = _goes_on(ctx, n, s, c, _u1(txt, at))
-        if s == -2:
-            mat[M_STATUS] = NEED_ROW  # not met: the row of this state was read above
-            return True
+        s, c, ends = _step_terminal(ctx, n, s, c, _u1(txt, at))
         if s < 0:
             return False
         at += 1
-        length += 1
-        if ends:
-            same = False
-            y = first
-            while y != 0 and not same:
-                same = mat[y + 5] - mat[y + 4] == length and _prefix_of(txt, y, mat, mat[x + 4], mat[x + 4] + length)
-                y = mat[y + 1]
-            if not same:
-                return True
+        if ends and not _goes_on(mat, txt, first, begin, at, -1):
+            return True
         if _i4(info, s) & FINAL:
             return False
+
+
+@inner
+def _goes_on(mat, txt, first, begin, at, b):
+    """Whether a used item begins with the text [begin, at) and goes on with byte b (-1: ends there)."""
+    length = at - begin
+    y = first
+    while y != 0:
+        own = mat[y + 5] - mat[y + 4]
+        fits = own == length if b < 0 else own > length and _u1(txt, mat[y + 4] + length) == b
+        if fits and _prefix_of(txt, y, mat, begin, at):
+            return True
+        y = mat[y + 1]
+    return False

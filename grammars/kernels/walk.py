@@ -21,6 +21,7 @@ from grammars.kernels.frames import (
     _note,
     _pointer8,
     _pointer32,
+    _trie_child,
     _u1,
     _u8,
     _with_extra,
@@ -468,15 +469,6 @@ def _try_endings(ctx, mat, scr, at, base, first, items):
             if x > 0:
                 _mark_subtree(ctx, mat, x)
         used = mat[used + 1]
-
-
-@inner
-def _trie_child(tbyte, tend, x, byte):
-    """Child of trie node x by a byte, or -1."""
-    y, stop = x + 1, _i4(tend, x)
-    while y < stop and _u1(tbyte, y) < byte:
-        y = _i4(tend, y)
-    return y if y < stop and _u1(tbyte, y) == byte else np.int64(-1)
 
 
 @inner

@@ -1,20 +1,23 @@
 """The judge of finished texts: Python's JSON reader and `jsonschema`, which share nothing with the engine.
 
 The dialect is the schema's own `$schema` (2020-12 without one), formats are checked, duplicate keys and the non-JSON
-numbers that Python would read are refused. In two points it is stricter than `jsonschema` alone: multiples are worked
-out in decimal from the text (0.3 is a multiple of 0.1), and patterns are ECMA-262 where the package `regress` is there
-(without it they are Python's, whose `\\s` and `$` differ).
+numbers that Python would read are refused. In three points it is more exact than `jsonschema` alone: multiples are
+worked out in decimal from the text (0.3 is a multiple of 0.1), relative JSON pointers may begin with 509 (which it
+refuses), and patterns are ECMA-262, also as `format: regex`, where the package `regress` is there (without it they are
+Python's, whose `\\s` and `$` differ).
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from jsonschema import FormatChecker
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import Draft202012Validator, extend, validator_for
 
@@ -105,12 +108,30 @@ if regress is not None:
     }
 
 
+_RELATIVE_POINTER = re.compile(r"(?:0|[1-9]\d*)(?:#|(?:/(?:[^~/]|~[01])*)*)", re.ASCII)
+
+
+def _is_relative_pointer(instance: Any) -> bool:
+    return not isinstance(instance, str) or _RELATIVE_POINTER.fullmatch(instance) is not None
+
+
+def _is_expression(instance: Any) -> bool:
+    return not isinstance(instance, str) or bool(_expression(instance))
+
+
+_FORMATS: dict[str, Any] = {"relative-json-pointer": (_is_relative_pointer, ())}
+if regress is not None:
+    _FORMATS["regex"] = (_is_expression, Exception)
+
+
 class Judge:
     """Says what is wrong with a text under a schema."""
 
     def __init__(self, schema: Any) -> None:
         kind = validator_for(schema, default=Draft202012Validator)
-        self._validator = extend(kind, _STRICTER)(schema, format_checker=kind.FORMAT_CHECKER)
+        formats = FormatChecker(())
+        formats.checkers = {**kind.FORMAT_CHECKER.checkers, **_FORMATS}
+        self._validator = extend(kind, _STRICTER)(schema, format_checker=formats)
 
     def complaint(self, text: str) -> str:
         """What is wrong with it; "" when it is a valid instance. The oracle's own exceptions begin with "oracle"."""

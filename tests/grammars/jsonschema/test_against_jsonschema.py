@@ -79,10 +79,7 @@ def conditions() -> st.SearchStrategy[Any]:
     ),
 )
 def test_conditions_on_one_property(schema: Any, instances: list[Any]) -> None:
-    source = compiled(schema)
-    for instance in instances:
-        got = source is not None and contains(source, instance)
-        assert got == verdict(schema, instance), (schema, instance)
+    agrees(schema, instances)
 
 
 def counted() -> st.SearchStrategy[Any]:
@@ -100,14 +97,20 @@ def counted() -> st.SearchStrategy[Any]:
     return st.builds(lambda parts: {"type": "array", "allOf": parts}, st.lists(part, min_size=1, max_size=3))
 
 
+def agrees(schema: Any, instances: list[Any]) -> SchemaCompiler | None:
+    """The compiled schema (None: it has no instance), held to the judge's verdict on each instance."""
+    source = compiled(schema)
+    for instance in instances:
+        got = source is not None and contains(source, instance)
+        assert got == verdict(schema, instance), (schema, instance)
+    return source
+
+
 @QUIET
 @given(strategies.schemas(strategies.COUNTED), st.lists(strategies.instances(), min_size=3, max_size=8))
 def test_agrees_on_random_instances(schema: Any, instances: list[Any]) -> None:
     try:
-        source = compiled(schema)
-        for instance in instances:
-            got = source is not None and contains(source, instance)
-            assert got == verdict(schema, instance), (schema, instance)
+        agrees(schema, instances)
     except (UnsupportedSchema, BudgetExceeded):
         assume(False)
 
@@ -116,10 +119,7 @@ def test_agrees_on_random_instances(schema: Any, instances: list[Any]) -> None:
 @given(counted(), st.lists(st.lists(strategies.scalars(), max_size=6), min_size=3, max_size=8))
 def test_counts_items_by_what_they_match(schema: Any, instances: list[Any]) -> None:
     try:
-        source = compiled(schema)
-        for instance in instances:
-            got = source is not None and contains(source, instance)
-            assert got == verdict(schema, instance), (schema, instance)
+        source = agrees(schema, instances)
         if source is not None:
             for example in examples(source, source.root, 4):
                 assert verdict(schema, example), (schema, example)
@@ -133,10 +133,7 @@ def test_unevaluated_keywords(schema: Any, instances: list[Any], data: st.DataOb
     keyword = data.draw(st.sampled_from(["unevaluatedProperties", "unevaluatedItems"]))
     schema = {keyword: data.draw(st.sampled_from([False, {"type": "string"}])), **schema}
     try:
-        source = compiled(schema)
-        for instance in instances:
-            got = source is not None and contains(source, instance)
-            assert got == verdict(schema, instance), (schema, instance)
+        agrees(schema, instances)
     except (UnsupportedSchema, BudgetExceeded):
         assume(False)
 
@@ -176,10 +173,7 @@ def obliged() -> st.SearchStrategy[Any]:
 )
 def test_some_key_must_violate(schema: Any, instances: list[Any]) -> None:
     try:
-        source = compiled(schema)
-        for instance in instances:
-            got = source is not None and contains(source, instance)
-            assert got == verdict(schema, instance), (schema, instance)
+        source = agrees(schema, instances)
         if source is not None:
             for example in examples(source, source.root, 4):
                 assert verdict(schema, example), (schema, example)
@@ -190,10 +184,7 @@ def test_some_key_must_violate(schema: Any, instances: list[Any]) -> None:
 @QUIET
 @given(strategies.schemas(strategies.CORE), st.lists(strategies.instances(), min_size=3, max_size=8))
 def test_core_language_is_never_refused(schema: Any, instances: list[Any]) -> None:
-    source = compiled(schema)
-    for instance in instances:
-        got = source is not None and contains(source, instance)
-        assert got == verdict(schema, instance), (schema, instance)
+    agrees(schema, instances)
 
 
 @QUIET

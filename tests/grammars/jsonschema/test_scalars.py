@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grammars import Matcher, compile_json_schema
 from grammars.errors import UnsatisfiableSchema
 from grammars.jsonschema import SchemaCompiler
 from grammars.jsonschema.membership import contains
+from tests.strategies.grammars import byte_vocabulary
 
 _divisor = st.sampled_from([1, 2, 3, 4, 6, 0.5, 0.25, 0.1, 1.5])
 _atom = st.one_of(
@@ -78,3 +80,10 @@ def test_an_integer_of_draft_4_is_written_plainly() -> None:
     source = SchemaCompiler({"type": "integer"}, default_draft="4")
     assert contains(source, 1) and not contains(source, 1.0)
     assert contains(SchemaCompiler({"type": "integer"}, default_draft="6"), 1.0)
+
+
+@pytest.mark.parametrize("text, fits", [("7", True), ("7.0", False), ("70e-1", False), ("1", False), ("14", True)])
+def test_draft_4_knows_integers_by_their_spelling_in_enums_as_well(text: str, fits: bool) -> None:
+    schema = {"$schema": "http://json-schema.org/draft-04/schema#", "type": "integer", "enum": [7, 14.0]}
+    matcher = Matcher(compile_json_schema(schema, spelling="any"), byte_vocabulary())
+    assert (matcher.accept_bytes(text.encode()) and matcher.is_accepting()) is fits

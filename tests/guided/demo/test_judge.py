@@ -27,3 +27,20 @@ def test_patterns_are_those_of_ecma_262() -> None:
     assert judge.complaint('{"x\ufeff":1}') == "" and judge.complaint('{"a":"b"}') == ""
     assert judge.complaint('{"x\ufeff":"1"}') and judge.complaint('{"a":"é"}') and judge.complaint('{"a":"b\\n"}')
     assert Judge({"patternProperties": {r"^\s$": {}}, "additionalProperties": False}).complaint('{"b":1}')
+
+
+@pytest.mark.parametrize(("text", "fits"), [('"509/a~0"', True), ('"10#"', True), ('"01/a"', False), ('"1/~2"', False)])
+def test_relative_pointers(text: str, fits: bool) -> None:
+    assert (Judge({"format": "relative-json-pointer"}).complaint(text) == "") is fits
+
+
+def test_regexes_are_those_of_ecma_262() -> None:
+    pytest.importorskip("regress", reason="the judge reads patterns as Python does without `pip install regress`")
+    judge = Judge({"format": "regex"})
+    assert judge.complaint('"[^]\\\\cA"') == "" and judge.complaint('"(?P<a>x)"') and judge.complaint('"("')
+
+
+def test_other_formats_are_still_checked() -> None:
+    assert Judge({"format": "date"}).complaint('"2023-02-30"') and not Judge({"format": "date"}).complaint(
+        '"2024-02-29"'
+    )

@@ -1,7 +1,7 @@
 """What a compiled schema enforces, place by place: nothing is ignored without being named.
 
-`report(schema)` reads each sub-schema that a document can come to (through references as well) and says of every
-keyword whether it is enforced and how, or an annotation, or refused, and of every place whether it has an instance.
+`report(schema)` says of every keyword of every sub-schema whether it is enforced and how, or an annotation, and of
+every place whether it has an instance. It builds all of the automaton, so what would be refused later is named now.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from grammars.automaton.lower_json import JsonLowering
+from grammars.automaton.terminals import TerminalStore
 from grammars.errors import BudgetExceeded, UnsatisfiableSchema, UnsupportedSchema
 from grammars.formats import FORMATS
 from grammars.jsonschema._explain import unsatisfiable
 from grammars.jsonschema._nodes import Scope, escape
 from grammars.jsonschema._reader import keywords_of
 from grammars.jsonschema.compiler import SchemaCompiler
-from grammars.schema_ir import ArrayValue, ObjectValue, Ref
+from grammars.kernels.layout import OP_LAZY
 
 __all__ = ["Finding", "Report", "report"]
 
@@ -62,10 +64,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings, in the order of the places. `complete`: every place that can be reached was looked at."""
+    """All findings, in the order of the places."""
 
     findings: tuple[Finding, ...]
-    complete: bool = True
 
     @property
     def ok(self) -> bool:
@@ -77,66 +78,50 @@ class Report:
         return tuple(finding for finding in self.findings if finding.status == status)
 
 
-def report(
-    schema: dict[str, Any] | bool, *, format: str = "assert", registry: Any = None, most_places: int = 20_000
-) -> Report:
+def report(schema: dict[str, Any] | bool, *, format: str = "assert", registry: Any = None) -> Report:
     """What is enforced, per JSON pointer. An unsatisfiable root is a finding here, not an error.
 
     Errors: `SchemaError` for a malformed schema.
     """
-    findings: list[Finding] = []
     try:
         compiler = SchemaCompiler(schema, format=format, registry=registry)
     except UnsatisfiableSchema as error:
         return Report((Finding(error.pointer, "", "unsatisfiable", _first_line(error)),))
     except (UnsupportedSchema, BudgetExceeded) as error:
-        return Report((Finding(getattr(error, "pointer", ""), "", "unsupported", _first_line(error)),))
-    complete = _reach(compiler, findings, most_places)
+        return Report((_refusal(error),))
+    findings = list(_lower(compiler))
     for pointer, place, scope in _places(schema, compiler):
         findings.extend(_keywords(pointer, place, scope, compiler.assert_formats))
         findings.extend(_emptiness(pointer, place, scope, compiler))
-    return Report(tuple(sorted(dict.fromkeys(findings), key=lambda finding: finding.pointer)), complete)
+    return Report(tuple(sorted(dict.fromkeys(findings), key=lambda finding: finding.pointer)))
 
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _reach(compiler: SchemaCompiler, findings: list[Finding], most: int) -> bool:
-    """Resolve every reference that a document can come to; what cannot be, or holds nothing, becomes a finding."""
-    queue: list[Ref] = [compiler.root]
-    seen = set(queue)
-    for ref in queue:
-        if len(seen) > most:
-            return False
-        try:
-            alternatives = compiler.resolve(ref).alternatives
-        except (UnsupportedSchema, BudgetExceeded) as error:
-            place = getattr(error, "pointer", "") or compiler.pointer(ref)
-            findings.append(Finding(place, getattr(error, "keyword", ""), "unsupported", _first_line(error)))
-            continue
-        for value in alternatives:
-            for below in _children(value):
-                if below not in seen:
-                    seen.add(below)
-                    queue.append(below)
-    return True
+def _lower(compiler: SchemaCompiler) -> Iterator[Finding]:
+    """Build the automaton of every part that a document can come to; what cannot be built becomes a finding."""
+    try:
+        modes = {"property_order": "any", "whitespace": "any", "spelling": "any"}
+        program = JsonLowering(compiler, TerminalStore(), **modes).program
+    except (UnsupportedSchema, BudgetExceeded) as error:
+        yield _refusal(error)
+        return
+    node = 0
+    while 4 * node < program.node.n:  # grows while it is walked
+        if program.node.data[4 * node] == OP_LAZY and program.expand is not None:
+            try:
+                program.expand(node)
+            except (UnsupportedSchema, BudgetExceeded) as error:
+                yield _refusal(error)
+        node += 1
 
 
-def _children(value: Any) -> Iterator[Ref]:
-    if isinstance(value, ArrayValue):
-        yield from value.prefix
-        if value.items is not None:
-            yield value.items
-        for state in value.states:
-            yield from (ref for ref, _ in state.edges)
-    elif isinstance(value, ObjectValue):
-        yield from (p.value for p in value.properties if p.value is not None)
-        for pattern in value.patterns:
-            yield from (choice.value for choice in pattern.choices) if pattern.choices else (pattern.value,)
-        yield from (choice.value for choice in value.additional_choices)
-        if value.additional is not None and not value.additional_choices:
-            yield value.additional
+def _refusal(error: UnsupportedSchema | BudgetExceeded) -> Finding:
+    if isinstance(error, UnsupportedSchema):
+        return Finding(error.pointer, error.keyword, "unsupported", _first_line(error))
+    return Finding("", "", "unsupported", _first_line(error))
 
 
 def _places(schema: Any, compiler: SchemaCompiler) -> Iterator[tuple[str, dict[str, Any], Scope]]:
@@ -167,7 +152,7 @@ def _emptiness(pointer: str, place: dict[str, Any], scope: Scope, compiler: Sche
         if compiler.is_empty(ref):
             yield Finding(pointer, "", "unsatisfiable", _first_line(unsatisfiable(compiler, ref)))
     except (UnsupportedSchema, BudgetExceeded) as error:
-        yield Finding(pointer, getattr(error, "keyword", ""), "unsupported", _first_line(error))
+        yield _refusal(error)
 
 
 def _keywords(pointer: str, place: dict[str, Any], scope: Scope, assert_formats: bool) -> Iterator[Finding]:

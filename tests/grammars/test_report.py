@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import guided
-from grammars.jsonschema.report import Finding, report
+from grammars.report import Finding, report
 
 
 def status(findings: tuple[Finding, ...]) -> dict[tuple[str, str], str]:
@@ -62,3 +62,13 @@ def test_siblings_of_a_reference_say_nothing_up_to_draft_7() -> None:
 @pytest.mark.parametrize("schema", [True, {}, {"type": "string"}])
 def test_satisfiable_schemas_are_ok(schema: Any) -> None:
     assert guided.check(schema).ok
+
+
+def test_what_the_engine_refuses_is_a_finding() -> None:
+    """The front-end alone can do it: one of eight, the others failing in either of two ways, are 1,024 cases."""
+    integer = {"type": "integer"}
+    branches = [{"required": [f"a{i}"], "properties": {f"a{i}": integer, f"b{i}": integer}} for i in range(8)]
+    with pytest.raises(guided.BudgetExceeded):
+        guided.compile_json_schema({"type": "object", "oneOf": branches})
+    found = guided.check({"type": "object", "oneOf": branches})
+    assert not found.ok and "alternatives" in found.of("unsupported")[0].how
