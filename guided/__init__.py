@@ -3,6 +3,7 @@
     model.generate(**inputs, logits_processor=guided.json(schema, tokenizer=tokenizer))
 
 constraints  json() regex() choice() any_json() batch(): each gives a list for `generate(logits_processor=...)`
+sampling     mirostat() momentum(): samplers that compose with constraints
 schemas      Python types -> JSON Schema
 tokenizers   the process-wide default tokenizer, and what is read of a tokenizer and a model
 cli, demo    the command `guided`
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         fill_masks,
     )
     from guided.constraints import any_json, batch, choice, json, regex
+    from guided.sampling import mirostat, momentum
     from guided.schemas import check, json_schema
     from guided.tokenizers import use_tokenizer
     from processors import (
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         ConstraintWarning,
         DeadEnd,
         GenerationError,
+        MirostatWarning,
         ProcessorList,
         Stage,
         UnsupportedGeneration,
@@ -58,6 +61,7 @@ __all__ = [
     "GrammarError",
     "GuidedError",
     "Matcher",
+    "MirostatWarning",
     "ProcessorList",
     "RegexError",
     "SchemaError",
@@ -77,12 +81,15 @@ __all__ = [
     "fill_masks",
     "json",
     "json_schema",
+    "mirostat",
+    "momentum",
     "regex",
     "use_tokenizer",
 ]
 
 _HOMES = {
     "guided.constraints": ("any_json", "batch", "choice", "json", "regex"),
+    "guided.sampling": ("mirostat", "momentum"),
     "guided.schemas": ("check", "json_schema"),
     "guided.tokenizers": ("use_tokenizer",),
     "processors": (
@@ -90,6 +97,7 @@ _HOMES = {
         "ConstraintWarning",
         "DeadEnd",
         "GenerationError",
+        "MirostatWarning",
         "ProcessorList",
         "Stage",
         "UnsupportedGeneration",

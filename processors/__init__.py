@@ -6,6 +6,7 @@ kernels      packed masks -> masked scores, on CPU, GPU, any device
 prefix       which matcher belongs to a row: found from the ids of a call
 constraint   `ConstraintProcessor`: the hard mask of a grammar
 composition  several processors as one; the list that `generate` takes
+sampling     mirostat, momentum: samplers that transformers has not
 
 Importing this package is cheap: numba and transformers are loaded when a name that needs them is first used.
 """
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from processors.composition import FusedProcessor, ProcessorList, compose, stage_of
     from processors.constraint import Constraint, ConstraintProcessor, ConstraintWarning
     from processors.errors import CompositionError, DeadEnd, GenerationError, UnsupportedGeneration
+    from processors.sampling.mirostat import MirostatProcessor, MirostatWarning
+    from processors.sampling.momentum import MomentumProcessor
     from processors.stage import Stage
 
 __all__ = [
@@ -29,6 +32,9 @@ __all__ = [
     "DeadEnd",
     "FusedProcessor",
     "GenerationError",
+    "MirostatProcessor",
+    "MirostatWarning",
+    "MomentumProcessor",
     "ProcessorList",
     "Stage",
     "UnsupportedGeneration",
@@ -45,6 +51,9 @@ _HOME = {
     "FusedProcessor": "composition",
     "GenerationError": "errors",
     "ProcessorList": "composition",
+    "MirostatProcessor": "sampling.mirostat",
+    "MirostatWarning": "sampling.mirostat",
+    "MomentumProcessor": "sampling.momentum",
     "Stage": "stage",
     "UnsupportedGeneration": "errors",
     "compose": "composition",
