@@ -7,6 +7,7 @@ prefix       which matcher belongs to a row: found from the ids of a call
 constraint   `ConstraintProcessor`: the hard mask of a grammar
 composition  several processors as one; the list that `generate` takes
 sampling     mirostat, momentum: samplers that transformers has not
+forward      forward passes with caches of their own, and `SteeringProcessor`, the base of what steers
 
 Importing this package is cheap: numba and transformers are loaded when a name that needs them is first used.
 """
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from processors.composition import FusedProcessor, ProcessorList, compose, stage_of
     from processors.constraint import Constraint, ConstraintProcessor, ConstraintWarning
     from processors.errors import CompositionError, DeadEnd, GenerationError, UnsupportedGeneration
+    from processors.forward.steering import SteeringProcessor
     from processors.sampling.mirostat import MirostatProcessor, MirostatWarning
     from processors.sampling.momentum import MomentumProcessor
     from processors.stage import Stage
@@ -37,6 +39,7 @@ __all__ = [
     "MomentumProcessor",
     "ProcessorList",
     "Stage",
+    "SteeringProcessor",
     "UnsupportedGeneration",
     "compose",
     "stage_of",
@@ -55,6 +58,7 @@ _HOME = {
     "MirostatWarning": "sampling.mirostat",
     "MomentumProcessor": "sampling.momentum",
     "Stage": "stage",
+    "SteeringProcessor": "forward.steering",
     "UnsupportedGeneration": "errors",
     "compose": "composition",
     "stage_of": "composition",

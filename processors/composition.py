@@ -66,6 +66,12 @@ class FusedProcessor(LogitsProcessor):
             if (hear := getattr(part, "announce", None)) is not None:
                 hear()
 
+    def prefetch(self, input_ids: torch.Tensor, new: int) -> None:
+        """Tell the parts of a draft, the last `new` ids, whose positions come next (`SteeringProcessor`)."""
+        for part in self.parts:
+            if (hear := getattr(part, "prefetch", None)) is not None:
+                hear(input_ids, new)
+
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """All parts in order; input_ids [rows, length], scores [rows, width]."""
         for part, guarded in self._steps:

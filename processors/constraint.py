@@ -18,7 +18,6 @@ the allowed tokens get score 0, and a warning once. A call from an assistant wit
 from __future__ import annotations
 
 import inspect
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -31,6 +30,7 @@ import torch
 from transformers import LogitsProcessor
 
 from grammars.errors import BudgetExceeded, TokenizerError
+from processors.callers import called_by_foreign_assistant
 from processors.errors import CompositionError, DeadEnd, GenerationError, UnsupportedGeneration
 from processors.kernels import EMPTY, MASKED, REVIVED, Masker
 from processors.prefix import EXTENDS, LEAPS, REVISITS, Cursor, Generation
@@ -41,7 +41,6 @@ __all__ = ["Constraint", "ConstraintProcessor", "ConstraintWarning", "OnBudget"]
 OnBudget = Literal["finish", "cut"]
 
 _REMEMBERED = 8  # generations that are kept: interleaved loops on one object
-_FOREIGN = ("DifferentTokenizers", "UniversalSpeculativeDecodingGenerator")
 
 
 class ConstraintWarning(UserWarning):
@@ -170,7 +169,7 @@ class ConstraintProcessor(LogitsProcessor):
         announced = thread in self._announced
         if not announced and (generation := self._known(ids, width, thread)) is not None:
             return generation
-        if _called_by_foreign_assistant():
+        if called_by_foreign_assistant():
             return None
         if not announced:
             for generation in self._generations:
@@ -316,18 +315,3 @@ def _packed(tokens: Sequence[int], words: int) -> npt.NDArray[np.int32]:
     for token in tokens:
         row[token >> 5] |= np.uint32(1 << (token & 31))
     return row.view(np.int32)
-
-
-def _called_by_foreign_assistant() -> bool:
-    """Whether `generate` is drafting with another tokenizer's model, and hands that model's ids to our processor.
-
-    Nothing in the arguments tells, so the callers are asked. Only done for sequences that nothing else explains.
-    """
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "get_candidates":
-            owner = type(frame.f_locals.get("self")).__name__
-            if any(name in owner for name in _FOREIGN):
-                return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
