@@ -3,6 +3,7 @@
     model.generate(**inputs, logits_processor=guided.json(schema, tokenizer=tokenizer))
 
 constraints  json() regex() choice() any_json() batch(): each gives a list for `generate(logits_processor=...)`
+steering     cad() adacad() icd() dola() lol() vdgd() contrastive_decoding() proxy_tuning() consult() ead() rapid()
 sampling     mirostat() momentum(): samplers that compose with constraints
 schemas      Python types -> JSON Schema
 tokenizers   the process-wide default tokenizer, and what is read of a tokenizer and a model
@@ -38,6 +39,19 @@ if TYPE_CHECKING:
     from guided.constraints import any_json, batch, choice, json, regex
     from guided.sampling import mirostat, momentum
     from guided.schemas import check, json_schema
+    from guided.steering import (
+        adacad,
+        cad,
+        consult,
+        contrastive_decoding,
+        dola,
+        ead,
+        icd,
+        lol,
+        proxy_tuning,
+        rapid,
+        vdgd,
+    )
     from guided.tokenizers import use_tokenizer
     from processors import (
         CompositionError,
@@ -71,26 +85,50 @@ __all__ = [
     "UnsupportedGeneration",
     "UnsupportedSchema",
     "Vocabulary",
+    "adacad",
     "any_json",
     "batch",
+    "cad",
     "check",
     "choice",
     "compile_choice",
     "compile_json_schema",
     "compile_regex",
+    "consult",
+    "contrastive_decoding",
+    "dola",
+    "ead",
     "fill_masks",
+    "icd",
     "json",
     "json_schema",
+    "lol",
     "mirostat",
     "momentum",
+    "proxy_tuning",
+    "rapid",
     "regex",
     "use_tokenizer",
+    "vdgd",
 ]
 
 _HOMES = {
     "guided.constraints": ("any_json", "batch", "choice", "json", "regex"),
     "guided.sampling": ("mirostat", "momentum"),
     "guided.schemas": ("check", "json_schema"),
+    "guided.steering": (
+        "adacad",
+        "cad",
+        "consult",
+        "contrastive_decoding",
+        "dola",
+        "ead",
+        "icd",
+        "lol",
+        "proxy_tuning",
+        "rapid",
+        "vdgd",
+    ),
     "guided.tokenizers": ("use_tokenizer",),
     "processors": (
         "CompositionError",
