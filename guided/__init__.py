@@ -3,7 +3,8 @@
     model.generate(**inputs, logits_processor=guided.json(schema, tokenizer=tokenizer))
 
 constraints  json() regex() choice() any_json() batch(): each gives a list for `generate(logits_processor=...)`
-steering     cad() adacad() icd() dola() lol() vdgd() contrastive_decoding() proxy_tuning() consult() ead() rapid()
+alignment    transfer_q() args() controlled_decoding(): tokens re-weighted by what they lead to
+search       contrastive, diverse, conditional, superposed, blockwise: for `generate(custom_generate=...)`
 sampling     mirostat() momentum(): samplers that compose with constraints
 schemas      Python types -> JSON Schema
 tokenizers   the process-wide default tokenizer, and what is read of a tokenizer and a model
@@ -36,21 +37,24 @@ if TYPE_CHECKING:
         compile_regex,
         fill_masks,
     )
+    from guided.alignment import (
+        args,
+        classifier_reward,
+        controlled_decoding,
+        fit_value,
+        transfer_q,
+    )
     from guided.constraints import any_json, batch, choice, json, regex
     from guided.sampling import mirostat, momentum
     from guided.schemas import check, json_schema
-    from guided.steering import (
-        adacad,
-        cad,
-        consult,
-        contrastive_decoding,
-        dola,
-        ead,
-        icd,
-        lol,
-        proxy_tuning,
-        rapid,
-        vdgd,
+    from guided.search import (
+        NGrams,
+        blockwise_decoding,
+        conditional_beam_search,
+        contrastive_search,
+        diverse_beam_search,
+        not_degenerate,
+        superposed_decoding,
     )
     from guided.tokenizers import use_tokenizer
     from processors import (
@@ -76,6 +80,7 @@ __all__ = [
     "GuidedError",
     "Matcher",
     "MirostatWarning",
+    "NGrams",
     "ProcessorList",
     "RegexError",
     "SchemaError",
@@ -85,49 +90,52 @@ __all__ = [
     "UnsupportedGeneration",
     "UnsupportedSchema",
     "Vocabulary",
-    "adacad",
     "any_json",
+    "args",
     "batch",
-    "cad",
+    "blockwise_decoding",
     "check",
     "choice",
+    "classifier_reward",
     "compile_choice",
     "compile_json_schema",
     "compile_regex",
-    "consult",
-    "contrastive_decoding",
-    "dola",
-    "ead",
+    "conditional_beam_search",
+    "contrastive_search",
+    "controlled_decoding",
+    "diverse_beam_search",
     "fill_masks",
-    "icd",
+    "fit_value",
     "json",
     "json_schema",
-    "lol",
     "mirostat",
     "momentum",
-    "proxy_tuning",
-    "rapid",
+    "not_degenerate",
     "regex",
+    "superposed_decoding",
+    "transfer_q",
     "use_tokenizer",
-    "vdgd",
 ]
 
 _HOMES = {
+    "guided.alignment": (
+        "args",
+        "classifier_reward",
+        "controlled_decoding",
+        "fit_value",
+        "transfer_q",
+    ),
     "guided.constraints": ("any_json", "batch", "choice", "json", "regex"),
     "guided.sampling": ("mirostat", "momentum"),
     "guided.schemas": ("check", "json_schema"),
-    "guided.steering": (
-        "adacad",
-        "cad",
-        "consult",
-        "contrastive_decoding",
-        "dola",
-        "ead",
-        "icd",
-        "lol",
-        "proxy_tuning",
-        "rapid",
-        "vdgd",
+    "guided.search": (
+        "NGrams",
+        "blockwise_decoding",
+        "conditional_beam_search",
+        "contrastive_search",
+        "diverse_beam_search",
+        "not_degenerate",
+        "superposed_decoding",
     ),
     "guided.tokenizers": ("use_tokenizer",),
     "processors": (

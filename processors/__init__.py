@@ -7,6 +7,7 @@ prefix       which matcher belongs to a row: found from the ids of a call
 constraint   `ConstraintProcessor`: the hard mask of a grammar
 composition  several processors as one; the list that `generate` takes
 sampling     mirostat, momentum: samplers that transformers has not
+value        Transfer Q*, ARGS, controlled decoding: rewards of what tokens lead to
 forward      forward passes with caches of their own, and `SteeringProcessor`, the base of what steers
 
 Importing this package is cheap: numba and transformers are loaded when a name that needs them is first used.
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from processors.sampling.mirostat import MirostatProcessor, MirostatWarning
     from processors.sampling.momentum import MomentumProcessor
     from processors.stage import Stage
+    from processors.value.reward import ClassifierReward
+    from processors.value.transfer_q import Args, TransferQ, ValueGuided
 
 __all__ = [
+    "Args",
+    "ClassifierReward",
     "CompositionError",
     "Constraint",
     "ConstraintProcessor",
@@ -40,7 +45,9 @@ __all__ = [
     "ProcessorList",
     "Stage",
     "SteeringProcessor",
+    "TransferQ",
     "UnsupportedGeneration",
+    "ValueGuided",
     "compose",
     "stage_of",
 ]
@@ -54,6 +61,10 @@ _HOME = {
     "FusedProcessor": "composition",
     "GenerationError": "errors",
     "ProcessorList": "composition",
+    "Args": "value.transfer_q",
+    "TransferQ": "value.transfer_q",
+    "ValueGuided": "value.transfer_q",
+    "ClassifierReward": "value.reward",
     "MirostatProcessor": "sampling.mirostat",
     "MirostatWarning": "sampling.mirostat",
     "MomentumProcessor": "sampling.momentum",

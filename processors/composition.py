@@ -53,6 +53,8 @@ class FusedProcessor(LogitsProcessor):
                 'Write one that means both, such as {"allOf": [first, second]}.',
             )
         guarded = bool(constraints)
+        if constraints and isinstance(constraints[0], ConstraintProcessor):
+            self.parts = tuple(_bound(part, constraints[0]) for part in self.parts)
         self._steps = [(part, guarded and not getattr(part, "mask_transparent", False)) for part in self.parts]
 
     @property
@@ -83,6 +85,12 @@ class FusedProcessor(LogitsProcessor):
 
 
 FusedProcessor.__call__.__signature__ = inspect.signature(FusedProcessor.__call__)  # type: ignore[attr-defined]
+
+
+def _bound(part: Any, constraint: ConstraintProcessor) -> Any:
+    """A part that looks ahead is told what it may look at: it gives itself, bound to the constraint."""
+    bind = getattr(part, "under", None)
+    return part if bind is None else bind(constraint)
 
 
 def _keep_banned(before: Any, after: Any) -> Any:

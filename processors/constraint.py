@@ -163,6 +163,26 @@ class ConstraintProcessor(LogitsProcessor):
                 return scores
             return self._mask(generation, scores)
 
+    @property
+    def words(self) -> int:
+        """Length of a packed mask row, int32 words."""
+        return self._vocabulary.words
+
+    def branch(self, input_ids: torch.Tensor, rows: Sequence[int]) -> list[tuple[Cursor | None, int | None]]:
+        """Where the given rows of input_ids [rows, length] stand, to go on from freely, for who looks ahead.
+
+        input_ids are those of the last call of a generation. For each row a copy of its cursor (None: no constraint)
+        and the tokens that its budget has left (None: no limit). Errors: `GenerationError` for other ids.
+        """
+        ids = _as_array(input_ids)
+        with self._lock:
+            for generation in self._generations:
+                if np.array_equal(generation.ids[:, : generation.length], ids):
+                    budgets, written = generation.workspace.budgets, generation.generated
+                    found = [(generation.cursors[r], budgets[r]) for r in rows]
+                    return [(c and c.copy(), None if b is None else max(b - written, 0)) for c, b in found]
+        raise GenerationError("the constraint was not called with these ids", "Compose it with what looks ahead.")
+
     def _generation(self, ids: npt.NDArray[np.int64], width: int) -> Generation | None:
         """The generation that this call belongs to, moved to it; None for a call that is none of our business."""
         thread = threading.get_ident()

@@ -26,7 +26,6 @@ from transformers import DynamicCache, EncoderDecoderCache
 from processors.errors import GenerationError
 from processors.forward.prompt import Prompt
 from processors.forward.rows import Ids, Rows
-from processors.forward.tap import quiet
 
 __all__ = ["Fork", "ForwardPass", "PassState"]
 
@@ -40,23 +39,14 @@ class ForwardPass:
     `prompt` is what `Prompt.of` takes, for one prompt (used for all rows) or one for each prompt of the batch.
     `layers`: hidden states of these layers are kept as well (0 the embeddings, n the output of the n-th layer; negative
     from the end). `pad`: the padding token of `generate`'s prompt if the model's generation config does not say.
-    `spare`: not to be run ahead for a draft, as there is mostly another way.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        prompt: Any = None,
-        *,
-        layers: tuple[int, ...] = (),
-        pad: int | None = None,
-        spare: bool = False,
-    ) -> None:
+    def __init__(self, model: Any, prompt: Any = None, *, layers: tuple[int, ...] = (), pad: int | None = None) -> None:
         if not callable(getattr(model, "forward", None)) or not hasattr(model, "config"):
             raise GenerationError(f"{type(model).__name__} is not a model of transformers", "Give a loaded model.")
         self.model = model
         self.prompt = None if prompt is None else Prompt.of(prompt)
-        self.layers, self.spare = layers, spare
+        self.layers = layers
         self.encodes = bool(getattr(model.config, "is_encoder_decoder", False))
         if self.encodes and self.prompt is None:
             raise GenerationError("an encoder-decoder's second pass needs a prompt", "Give the inputs of its encoder.")
@@ -237,8 +227,7 @@ class PassState:
             options["logits_to_keep"] = kept
         if spec.layers:
             options["output_hidden_states"] = True
-        with quiet():
-            out = model(**options, return_dict=True)
+        out = model(**options, return_dict=True)
         self.forwards += 1
         hidden = tuple(_last(out.hidden_states[layer], kept) for layer in spec.layers)
         return _last(out.logits, kept), hidden
@@ -271,6 +260,7 @@ class Fork:
     def __init__(self, state: PassState, at: _Position, repeats: int) -> None:
         self.spec = state.spec
         self.logits = at.logits.repeat_interleave(repeats, dim=0)  # [rows * repeats, V], before any step
+        self.hidden = tuple(h.repeat_interleave(repeats, dim=0) for h in at.hidden)  # of the pass's layers
         self._state = copy.copy(state)
         self._state._cache = _copied(state._cache)
         self._state._cache.batch_repeat_interleave(repeats)
@@ -285,7 +275,7 @@ class Fork:
         """Append tokens int64 [rows * repeats, n]; logits float32 [rows * repeats, V] after the last of them."""
         self._state._memory = []
         self._state._feed(tokens.to(self._state._mask.device), 1)
-        self.logits = self._state._memory[-1].logits
+        self.logits, self.hidden = self._state._memory[-1].logits, self._state._memory[-1].hidden
         return self.logits
 
     def keep(self, rows: torch.Tensor) -> None:
@@ -294,6 +284,7 @@ class Fork:
         rows = rows.to(state._mask.device)
         state._cache.batch_select_indices(rows)
         state._mask, state._lengths, self.logits = state._mask[rows], state._lengths[rows], self.logits[rows]
+        self.hidden = tuple(h[rows] for h in self.hidden)
         if state._encoder is not None:
             state._encoder = state._select_encoder(rows)
 
