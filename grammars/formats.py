@@ -18,7 +18,8 @@ is what the RFC that JSON Schema names says, with month lengths, leap years, lab
     regex                   from below: ECMA-262 patterns (without the flag u), groups at most three deep,
                             look-around without groups in it, class ranges among letters or digits, one named group or
                             back-references \\k to one group of one letter
-A name that is not in the table is an annotation: `format_regex` gives None.
+A name that is not in the table is an annotation: `format_regex` gives None. Where a language is from below,
+`format_bound` gives one from above, so that `not` can be sure as well.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from functools import cache
 from grammars._idn import idn_hostname
 from grammars.regex import Regex, parse
 
-__all__ = ["FORMATS", "format_regex"]
+__all__ = ["FORMATS", "format_bound", "format_regex"]
 
 
 def _full(pattern: str) -> Regex:
@@ -242,6 +243,21 @@ _MAKERS: dict[str, Callable[[], Regex]] = {
 }
 
 FORMATS = tuple(sorted(_MAKERS))
+
+
+_UPPER_LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_BOUNDS: dict[str, Callable[[], Regex]] = {
+    "hostname": lambda: _full(rf"{_UPPER_LABEL}(?:\.{_UPPER_LABEL})*"),
+    "idn-hostname": lambda: _full(rf"{_UPPER_LABEL}(?:\.{_UPPER_LABEL})*|[\s\S]*[^\x00-\x7f][\s\S]*"),
+    "regex": lambda: ~_full(r"[*+?)][\s\S]*|(?:[^\\]|\\[\s\S])*\\"),
+}
+
+
+@cache
+def format_bound(name: str) -> Regex | None:
+    """A language outside of which nothing is of the format: `format_regex` where that is exact."""
+    maker = _BOUNDS.get(name)
+    return format_regex(name) if maker is None else maker()
 
 
 @cache

@@ -65,12 +65,15 @@ def compile_json_schema(
     whitespace: str = "default",
     spelling: str = "canonical",
     format: str = "assert",
+    content: str = "annotate",
     registry: Any = None,
     default_draft: str = "2020-12",
 ) -> Grammar:
     """A grammar for the instances of a JSON Schema (a dict, a bool, or its JSON text).
 
-    `default_draft` is the draft where `$schema` is missing: "4", "6", "7", "2019-09" or "2020-12".
+    `content`: "assert" enforces `contentEncoding` and `contentMediaType` (see `grammars.contents` for what is known);
+    the standard calls them annotations. `default_draft` is the draft where
+    `$schema` is missing: "4", "6", "7", "2019-09" or "2020-12".
 
     Errors: `SchemaError`, `UnsatisfiableSchema`, `UnsupportedSchema` (each with a JSON pointer), `BudgetExceeded`.
     """
@@ -78,6 +81,7 @@ def compile_json_schema(
     _one_of("whitespace", whitespace, ("default", "compact", "any"))
     _one_of("spelling", spelling, ("canonical", "any"))
     _one_of("format", format, ("assert", "annotate"))
+    _one_of("content", content, ("assert", "annotate"))
     if isinstance(schema, str):
         try:
             loaded: dict[str, Any] | bool = json.loads(schema)
@@ -87,12 +91,13 @@ def compile_json_schema(
         loaded = schema
     from grammars.jsonschema import SchemaCompiler
 
-    source = SchemaCompiler(loaded, format=format, registry=registry, default_draft=default_draft)
+    source = SchemaCompiler(loaded, format=format, content=content, registry=registry, default_draft=default_draft)
     lowering = JsonLowering(
         source, current_store(), property_order=property_order, whitespace=whitespace, spelling=spelling
     )
     recipe = {"kind": "json", "source": loaded, "property_order": property_order, "whitespace": whitespace,
-              "spelling": spelling, "format": format, "registry": registry, "default_draft": default_draft}  # fmt: skip
+              "spelling": spelling, "format": format, "content": content, "registry": registry,
+              "default_draft": default_draft}  # fmt: skip
     return Grammar(lowering.program, recipe)
 
 

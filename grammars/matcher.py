@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from grammars.kernels.masks import fill
 from grammars.kernels.moves import accept, forced, rollback, start
 from grammars.masktable import Binding, binding_for
 from grammars.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from grammars.blame import Ban
 
 __all__ = ["Explanation", "Matcher", "fill_masks"]
 
@@ -37,7 +40,11 @@ _FINISHED = 1
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a token is allowed or banned: how many of its bytes fit, and what could stand at the first that does not."""
+    """Why a token is allowed or banned: how many of its bytes fit, and what could stand at the first that does not.
+
+    `pointer` is where the innermost value is described; `bans` are the keywords of a JSON Schema that forbid the token,
+    with their pointers (see `grammars.blame`).
+    """
 
     token: int
     text: bytes
@@ -45,15 +52,21 @@ class Explanation:
     fits: int
     expected: tuple[str, ...]
     pointer: str
+    bans: tuple[Ban, ...] = ()
 
     def __str__(self) -> str:
         if self.allowed:
             return f"token {self.token} {self.text!r} is allowed"
+        reasons = "; ".join(map(str, self.bans))
         if not self.text:
-            return f"token {self.token} writes no text: it is special, EOS before the end, or unused"
+            if any(ban.kind == "json" for ban in self.bans):
+                reasons = "the document is incomplete"
+            why = f"\n  the text cannot end here: {reasons}" if reasons else ""
+            return f"token {self.token} writes no text: it is special, EOS before the end, or unused{why}"
         place = f" (at {self.pointer})" if self.pointer else ""
         expected = ", ".join(self.expected[:12]) or "the end of the text"
-        return f"token {self.token} {self.text!r} is banned: after {self.text[: self.fits]!r} comes {expected}{place}"
+        told = f"token {self.token} {self.text!r} is banned: after {self.text[: self.fits]!r} comes {expected}{place}"
+        return f"{told}\n  banned by {reasons}" if reasons else told
 
 
 class Matcher:
@@ -309,8 +322,17 @@ class Matcher:
                 found.append(byte)
         return bytes(found)
 
+    def text(self) -> bytes:
+        """The text of the accepted tokens."""
+        state = self._states[-1]
+        end = int(self._arena[state + 2 + at.CFG * int(self._arena[state])])
+        return self._text[:end].tobytes()
+
     def explain(self, token: int) -> Explanation:
-        """Why a token is allowed or banned."""
+        """Why a token is allowed or banned; of a JSON Schema, by which keywords.
+
+        Cost: milliseconds to a second, as the schema is compiled again without some keywords.
+        """
         text = self.vocab.token_bytes(token) if 0 <= token < self.vocab.size else b""
         if self.is_allowed(token):
             return Explanation(token, text, True, len(text), (), "")
@@ -323,7 +345,15 @@ class Matcher:
             other = self.copy()
             other.accept_bytes(text[:fits])
         expected = tuple(repr(bytes((b,)))[2:-1] for b in other.next_bytes())
-        return Explanation(token, text, False, fits, expected, other.pointer())
+        return Explanation(token, text, False, fits, expected, other.pointer(), self._bans(token, text, fits))
+
+    def _bans(self, token: int, text: bytes, fits: int) -> tuple[Ban, ...]:
+        recipe = getattr(self.grammar, "recipe", None)
+        if self._ended or recipe is None or recipe["kind"] != "json" or not (text or token in self.vocab.eos_ids):
+            return ()
+        from grammars.blame import bans
+
+        return bans(recipe, self.text() + text[:fits], text[fits : fits + 1] or None)
 
     def pointer(self) -> str:
         """Where in the schema the innermost open value is described, "" where that is not known."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from grammars.automaton.lower_json import JsonLowering
 from grammars.automaton.terminals import TerminalStore
+from grammars.contents import ENCODINGS, MEDIA_TYPES
 from grammars.errors import BudgetExceeded, UnsatisfiableSchema, UnsupportedSchema
 from grammars.formats import FORMATS
 from grammars.jsonschema._explain import unsatisfiable
@@ -39,7 +40,9 @@ _HOW = {
     "maxContains": "see contains", "unevaluatedProperties": "cases by what was evaluated beside it",
     "unevaluatedItems": "cases by what was evaluated beside it", "minLength": "characters are counted",
     "maxLength": "characters are counted; an escape is one", "pattern": "ECMA-262 automaton",
-    "format": "automaton of the format", "minimum": "digit automaton", "maximum": "digit automaton",
+    "format": "automaton of the format", "contentEncoding": "automaton of the encoding",
+    "contentMediaType": "automaton of JSON text, nested up to four deep",
+    "minimum": "digit automaton", "maximum": "digit automaton",
     "exclusiveMinimum": "digit automaton", "exclusiveMaximum": "digit automaton",
     "multipleOf": "remainders in the digit automaton, in decimal", "allOf": "merged", "anyOf": "cases",
     "oneOf": "cases, each without the others", "not": "pushed inwards", "if": "cases: with then, without it with else",
@@ -78,20 +81,22 @@ class Report:
         return tuple(finding for finding in self.findings if finding.status == status)
 
 
-def report(schema: dict[str, Any] | bool, *, format: str = "assert", registry: Any = None) -> Report:
+def report(
+    schema: dict[str, Any] | bool, *, format: str = "assert", content: str = "annotate", registry: Any = None
+) -> Report:
     """What is enforced, per JSON pointer. An unsatisfiable root is a finding here, not an error.
 
     Errors: `SchemaError` for a malformed schema.
     """
     try:
-        compiler = SchemaCompiler(schema, format=format, registry=registry)
+        compiler = SchemaCompiler(schema, format=format, content=content, registry=registry)
     except UnsatisfiableSchema as error:
         return Report((Finding(error.pointer, "", "unsatisfiable", _first_line(error)),))
     except (UnsupportedSchema, BudgetExceeded) as error:
         return Report((_refusal(error),))
     findings = list(_lower(compiler))
     for pointer, place, scope in _places(schema, compiler):
-        findings.extend(_keywords(pointer, place, scope, compiler.assert_formats))
+        findings.extend(_keywords(pointer, place, scope, compiler))
         findings.extend(_emptiness(pointer, place, scope, compiler))
     return Report(tuple(sorted(dict.fromkeys(findings), key=lambda finding: finding.pointer)))
 
@@ -155,11 +160,13 @@ def _emptiness(pointer: str, place: dict[str, Any], scope: Scope, compiler: Sche
         yield _refusal(error)
 
 
-def _keywords(pointer: str, place: dict[str, Any], scope: Scope, assert_formats: bool) -> Iterator[Finding]:
+def _keywords(pointer: str, place: dict[str, Any], scope: Scope, compiler: SchemaCompiler) -> Iterator[Finding]:
     known = keywords_of(place, scope.dialect)
     for keyword, value in place.items():
-        if keyword == "format" and keyword in known and not (assert_formats and value in FORMATS):
-            reason = "not a format of the standard" if assert_formats else 'format="annotate" was chosen'
+        if keyword == "format" and keyword in known and not (compiler.assert_formats and value in FORMATS):
+            reason = "not a format of the standard" if compiler.assert_formats else 'format="annotate" was chosen'
+            yield Finding(pointer, keyword, "annotation", f"{value!r}: {reason}")
+        elif keyword in _CONTENT and keyword in known and (reason := _unasserted(place, value, compiler)):
             yield Finding(pointer, keyword, "annotation", f"{value!r}: {reason}")
         elif keyword in known or _BESIDE.get(keyword) in known & place.keys():
             yield Finding(pointer, keyword, "enforced", _HOW.get(keyword, "enforced"))
@@ -167,6 +174,19 @@ def _keywords(pointer: str, place: dict[str, Any], scope: Scope, assert_formats:
             yield Finding(pointer, keyword, "annotation", "asserts nothing here")
 
 
+def _unasserted(place: dict[str, Any], value: Any, compiler: SchemaCompiler) -> str:
+    """Why a content keyword asserts nothing; "" if it does."""
+    if not compiler.assert_content:
+        return 'content="annotate" was chosen'
+    encoding = place.get("contentEncoding")
+    if value == encoding:
+        return "" if value in ENCODINGS else "not an encoding that is known"
+    if value not in MEDIA_TYPES:
+        return "not a media type that is known"
+    return "" if encoding in (None, "base64") else "not decoded from this encoding"
+
+
+_CONTENT = ("contentEncoding", "contentMediaType")
 _BESIDE = {"then": "if", "else": "if", "minContains": "contains", "maxContains": "contains", "additionalItems": "items"}
 _MAPS = frozenset("properties patternProperties dependentSchemas dependencies $defs definitions".split())
 _LISTS = frozenset("allOf anyOf oneOf prefixItems items".split())

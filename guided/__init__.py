@@ -3,6 +3,7 @@
     model.generate(**inputs, logits_processor=guided.json(schema, tokenizer=tokenizer))
 
 constraints  json() regex() choice() any_json() batch(): each gives a list for `generate(logits_processor=...)`
+steering     cad() adacad() icd() dola() lol() vdgd() contrastive_decoding() proxy_tuning() consult() ead() rapid()
 alignment    transfer_q() args() controlled_decoding(): tokens re-weighted by what they lead to
 search       contrastive, diverse, conditional, superposed, blockwise: for `generate(custom_generate=...)`
 sampling     mirostat() momentum(): samplers that compose with constraints
@@ -56,6 +57,19 @@ if TYPE_CHECKING:
         not_degenerate,
         superposed_decoding,
     )
+    from guided.steering import (
+        adacad,
+        cad,
+        consult,
+        contrastive_decoding,
+        dola,
+        ead,
+        icd,
+        lol,
+        proxy_tuning,
+        rapid,
+        vdgd,
+    )
     from guided.tokenizers import use_tokenizer
     from processors import (
         CompositionError,
@@ -90,10 +104,12 @@ __all__ = [
     "UnsupportedGeneration",
     "UnsupportedSchema",
     "Vocabulary",
+    "adacad",
     "any_json",
     "args",
     "batch",
     "blockwise_decoding",
+    "cad",
     "check",
     "choice",
     "classifier_reward",
@@ -101,20 +117,29 @@ __all__ = [
     "compile_json_schema",
     "compile_regex",
     "conditional_beam_search",
+    "consult",
+    "contrastive_decoding",
     "contrastive_search",
     "controlled_decoding",
     "diverse_beam_search",
+    "dola",
+    "ead",
     "fill_masks",
     "fit_value",
+    "icd",
     "json",
     "json_schema",
+    "lol",
     "mirostat",
     "momentum",
     "not_degenerate",
+    "proxy_tuning",
+    "rapid",
     "regex",
     "superposed_decoding",
     "transfer_q",
     "use_tokenizer",
+    "vdgd",
 ]
 
 _HOMES = {
@@ -128,6 +153,19 @@ _HOMES = {
     "guided.constraints": ("any_json", "batch", "choice", "json", "regex"),
     "guided.sampling": ("mirostat", "momentum"),
     "guided.schemas": ("check", "json_schema"),
+    "guided.steering": (
+        "adacad",
+        "cad",
+        "consult",
+        "contrastive_decoding",
+        "dola",
+        "ead",
+        "icd",
+        "lol",
+        "proxy_tuning",
+        "rapid",
+        "vdgd",
+    ),
     "guided.search": (
         "NGrams",
         "blockwise_decoding",

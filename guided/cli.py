@@ -153,6 +153,15 @@ def caret(text: str, taken: int) -> str:
     return f"line {number}, column {column + 1}:\n  {line[start : start + 100]}\n  {' ' * (column - start)}^"
 
 
+def show_bans(matcher: Matcher, token: int) -> None:
+    """The keywords that forbid a token, one a line."""
+    for ban in matcher.explain(token).bans:
+        if ban.kind == "json" and token >= 256:
+            out.print("  the document is incomplete")
+        else:
+            out.print(f"  banned by {escape(str(ban))}", highlight=False)
+
+
 @app.command()
 def demo(
     tokens: Annotated[int, typer.Option(help="Most tokens for each output.")] = 96,
@@ -236,6 +245,8 @@ def check(
     else:
         out.print(f"[red]✗[/] the document leaves the language at {escape(caret(text, taken))}", highlight=False)
     out.print(f"  possible here: {escape(show_bytes(next_bytes(matcher, vocabulary)))}", highlight=False)
+    data = text.encode()
+    show_bans(matcher, data[taken] if taken < len(data) else vocabulary.eos_ids[0])
     if reason := Judge(specification).complaint(text):
         out.print(f"  jsonschema says: {escape(reason)}", highlight=False)
     raise typer.Exit(1)
@@ -257,6 +268,7 @@ def explain(
     if taken < len(prefix.encode()):
         out.print(f"[red]✗[/] no document begins so: {escape(caret(prefix, taken))}", highlight=False)
         out.print(f"  possible here: {escape(show_bytes(next_bytes(matcher, vocabulary)))}", highlight=False)
+        show_bans(matcher, prefix.encode()[taken])
         raise typer.Exit(1)
     out.print("[green]✓[/] some document begins so" + (" and may end here" if matcher.is_accepting() else ""))
     if forced := matcher.forced_bytes():

@@ -50,6 +50,7 @@ def json(
     whitespace: Literal["default", "compact", "any"] = "default",
     spelling: Literal["canonical", "any"] = "canonical",
     format: Literal["assert", "annotate"] = "assert",
+    content: Literal["assert", "annotate"] = "annotate",
     registry: Any = None,
     max_new_tokens: int | None = None,
     on_budget: OnBudget = "finish",
@@ -65,6 +66,8 @@ def json(
     `whitespace`       "default": what json.dumps prints, compact, plain or indented; "compact"; "any": RFC 8259
     `spelling`         "canonical": values as json.dumps(..., ensure_ascii=False) prints them; "any": every legal form
     `format`           "assert": known formats are enforced; "annotate": as the standard's default, they are not
+    `content`          "annotate", the standard's default, or "assert": `contentEncoding` (base64 and its kin) and
+                       `contentMediaType: application/json` are enforced
     `registry`         a `referencing.Registry` for remote references
     `max_new_tokens`   tell the constraint the limit that `generate` gets, and the document is complete within it: near
                        the limit only what can still be completed is allowed (`on_budget="cut"`: do not)
@@ -80,6 +83,7 @@ def json(
         "whitespace": whitespace,
         "spelling": spelling,
         "format": format,
+        "content": content,
     }
     compile_it = functools.partial(compile_json_schema, specification, registry=registry, **options)
     text = _text(specification) if registry is None else None

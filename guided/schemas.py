@@ -37,7 +37,7 @@ def json_schema(schema: Any) -> dict[str, Any] | bool:
     return _from_type(schema)
 
 
-def check(schema: Any, *, format: str = "assert", registry: Any = None) -> Report:
+def check(schema: Any, *, format: str = "assert", content: str = "annotate", registry: Any = None) -> Report:
     """What of a schema is enforced, per JSON pointer: each keyword, how, and which places have no instance.
 
     Takes what `json_schema` takes. `Report.ok`: it compiles and each place can be satisfied; `Report.findings` holds
@@ -50,7 +50,7 @@ def check(schema: Any, *, format: str = "assert", registry: Any = None) -> Repor
     """
     from grammars.report import report
 
-    return report(json_schema(schema), format=format, registry=registry)
+    return report(json_schema(schema), format=format, content=content, registry=registry)
 
 
 def _parsed(text: str) -> dict[str, Any] | bool:

@@ -6,7 +6,7 @@ be allowed after the last. A schema that an engine calls unsatisfiable refuses e
 
 Outcomes of a case: `right`; `wrong accept`; `wrong refuse`; `refused` (the engine says, at compile or on the way, that
 it cannot do this schema); `crash` (it died, hung, or raised what is no refusal). Formats assert in `optional/format`
-and annotate elsewhere, as the suite means it.
+and annotate elsewhere, as the suite means it; so do contents in `optional/content`.
 """
 
 from __future__ import annotations
@@ -170,7 +170,10 @@ class SuiteJob:
     def judge(self, group: Group, engine: Engine, tools: Tools, limits: Limits) -> list[tuple[str, str]]:
         """Outcome and detail of each case."""
         reading = Reading(
-            group.draft.removeprefix("draft"), "assert" if group.asserts_formats else "annotate", self.remotes
+            group.draft.removeprefix("draft"),
+            "assert" if group.asserts_formats else "annotate",
+            "assert" if group.file == "optional/content.json" else "annotate",
+            self.remotes,
         )
         session: Session | None = None
         verdicts: list[tuple[str, str]] = []

@@ -27,7 +27,7 @@ MAX_BRANCHES = 16
 _TOGETHER = 20
 _PATTERNS = ("pattern", "npattern", "format")
 _PATTERNS_LIMIT = 6
-_HEAVY = frozenset(["format", "nformat", "unsupported"])
+_HEAVY = frozenset(["format", "nformat", "content", "ncontent", "unsupported"])
 
 
 class Apart:

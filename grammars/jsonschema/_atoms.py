@@ -52,6 +52,7 @@ class Atom(NamedTuple):
     """One assertion about instances of one type.
 
     string   minlen n | maxlen n | pattern str | npattern str | format name | nformat name
+             content (encoding | None, media type | None) | ncontent ...
     number   min v | max v | xmin v | xmax v | multiple v | nmultiple v | integer plain | ninteger plain
              (plain: as in draft 4, where 1.0 is no integer)
     array    minitems n | maxitems n | group ArrayGroup | item (index, sid) | unique | nunique

@@ -10,7 +10,8 @@ from grammars.jsonschema._reader import ASSERTIONS
 __all__ = ["only_ref", "plainly_inhabited", "sharing_key", "surely_inhabited"]
 
 _SCALAR = frozenset(
-    "type format pattern minLength maxLength minimum maximum exclusiveMinimum exclusiveMaximum multipleOf const".split()
+    """type format pattern minLength maxLength minimum maximum exclusiveMinimum exclusiveMaximum multipleOf const
+    contentEncoding contentMediaType""".split()
 )
 _STRUCTURAL = (
     ASSERTIONS | {"then", "else", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "minContains"}
@@ -54,6 +55,7 @@ _RISKY = frozenset(
     minItems minProperties required contains dependencies dependentRequired dependentSchemas unevaluatedProperties
     unevaluatedItems""".split()
 )
+_RESTRICTING = frozenset(["format", "contentEncoding", "contentMediaType"])
 _TYPES = {"string", "number", "integer", "boolean", "null", "object", "array"}
 
 
@@ -64,6 +66,8 @@ def surely_inhabited(schema: dict[str, Any]) -> bool:
         if kind not in _TYPES:
             return False
     elif kind is not None:
+        return False
+    if "maxLength" in schema and not _RESTRICTING.isdisjoint(schema):
         return False
     if _RISKY.isdisjoint(schema):
         return True

@@ -66,9 +66,13 @@ class Judge:
             return bool(simple(value, item.value))
         if kind in ("pattern", "npattern"):
             return self._compiler.languages.found(item.value, value, item.where) == (kind == "pattern")
-        if kind in ("format", "nformat"):
-            language = self._compiler.languages.format(item.value)
-            return (language is None or language.matches(value)) == (kind == "format")
+        if kind in ("format", "content"):
+            languages = self._compiler.languages
+            language = languages.format(item.value) if kind == "format" else languages.content(*item.value)
+            return language is None or language.matches(value)
+        if kind in ("nformat", "ncontent"):
+            outside = self._compiler.languages.outside(kind[1:], item.value)
+            return outside is not None and outside.matches(value)
         if kind in ("unevaluated", "nunevaluated"):
             return self._unevaluated(item.value, value) == (kind == "unevaluated")
         if type_bit(value) == ARRAY:

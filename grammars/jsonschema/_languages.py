@@ -58,6 +58,26 @@ class Languages:
             self._known[key] = format_regex(name)
         return self._known[key]
 
+    def outside(self, kind: str, value: Any) -> Regex | None:
+        """The strings that surely are not of a format or content; None where it is not known."""
+        if kind == "format":
+            from grammars.formats import format_bound
+
+            bound = format_bound(value)
+        else:
+            from grammars.contents import content_regex
+
+            known = content_regex(*value)
+            bound = None if known is None else known[1]
+        return None if bound is None else ~bound
+
+    def content(self, encoding: str | None, media_type: str | None) -> Regex | None:
+        """The strings of a content; None where it asserts nothing."""
+        from grammars.contents import content_regex
+
+        known = content_regex(encoding, media_type)
+        return None if known is None else known[0]
+
     def lengths(self, low: int, high: int | None) -> Regex:
         """All strings of `low` to `high` characters."""
         from grammars.regex import Regex

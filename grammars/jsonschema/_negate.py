@@ -10,8 +10,8 @@ Branches = tuple[tuple[Item, ...], ...]
 
 _FLIPPED = {"min": "xmax", "max": "xmin", "xmin": "max", "xmax": "min"}
 _TOGGLED = {
-    "pattern": "npattern", "format": "nformat", "multiple": "nmultiple", "integer": "ninteger", "in": "notin",
-    "required": "absent", "unique": "nunique", "unevaluated": "nunevaluated",
+    "pattern": "npattern", "format": "nformat", "content": "ncontent", "multiple": "nmultiple", "integer": "ninteger",
+    "in": "notin", "required": "absent", "unique": "nunique", "unevaluated": "nunevaluated",
 }  # fmt: skip
 _TOGGLED |= {after: before for before, after in _TOGGLED.items()}
 

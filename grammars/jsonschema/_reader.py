@@ -74,6 +74,7 @@ class Nodes(unevaluated.Nodes, Protocol):
     """What reading needs from the compiler."""
 
     assert_formats: bool
+    assert_content: bool
 
 
 class _Reading:
@@ -304,6 +305,20 @@ def _format(r: _Reading, value: Any) -> None:
         r.facts.add(STRING, Atom("format", value, r.where("format")))
 
 
+def _content(r: _Reading, keyword: str) -> None:
+    """Both keywords together, at the first of them."""
+    given = [r.schema.get(name) for name in ("contentEncoding", "contentMediaType")]
+    for name, value in zip(("contentEncoding", "contentMediaType"), given, strict=True):
+        if value is not None and not isinstance(value, str):
+            r.wrong(name, "a string", value)
+    if r.nodes.assert_content and (keyword == "contentEncoding" or given[0] is None):
+        r.facts.add(STRING, Atom("content", tuple(given), r.where(keyword)))
+
+
+def _content_keyword(keyword: str) -> Keyword:
+    return lambda r, value: _content(r, keyword)
+
+
 # -------------------------------------------------------------------------------------------------- arrays
 
 
@@ -503,7 +518,12 @@ _DRAFT6 = {
     "contains": _contains,
     "propertyNames": _property_names,
 }
-_DRAFT7 = {**_DRAFT6, "if": _if}
+_DRAFT7 = {
+    **_DRAFT6,
+    "if": _if,
+    "contentEncoding": _content_keyword("contentEncoding"),
+    "contentMediaType": _content_keyword("contentMediaType"),
+}
 _DRAFT2019 = {
     **_DRAFT7,  # with `dependencies`: split in two by then, but who writes it means it, and the standard allows it
     "dependentRequired": _dependent_required,

@@ -85,11 +85,10 @@ def _language(kind: str, value: Any, where: str, compiler: SchemaCompiler) -> Re
     if kind in ("pattern", "npattern"):
         language = compiler.languages.pattern(value, where)
         return language if kind == "pattern" else ~language
-    if kind in ("format", "nformat"):
-        known = compiler.languages.format(value)
-        if known is None:
-            return None if kind == "format" else compiler.languages.one_of(())
-        return known if kind == "format" else ~known
+    if kind in ("format", "content"):
+        return compiler.languages.format(value) if kind == "format" else compiler.languages.content(*value)
+    if kind in ("nformat", "ncontent"):
+        return compiler.languages.outside(kind[1:], value) or compiler.languages.one_of(())
     if kind == "notin":
         return ~compiler.languages.one_of(value.values())
     keyword, reason = value if kind == "unsupported" else (kind, "")

@@ -71,7 +71,8 @@ _INHABITED: Any = {**_BUILD, ARRAY: arrays_inhabited, OBJECT: objects_inhabited}
 class SchemaCompiler:
     """A JSON Schema as a `schema_ir.SchemaSource`.
 
-    `format`: "assert" (a known format is enforced, in each draft) or "annotate". `registry`: a `referencing.Registry`
+    `format`: "assert" (a known format is enforced, in each draft) or "annotate". `content`: the same for
+    `contentEncoding` and `contentMediaType`, which annotate by default. `registry`: a `referencing.Registry`
     or a dict from address to schema, for references to other documents. `default_draft` holds where `$schema` is
     missing. `fuel` bounds the work of splitting and merging behind one reference (default 200,000 steps, about 150 a
     ms).
@@ -85,6 +86,7 @@ class SchemaCompiler:
         schema: dict[str, Any] | bool,
         *,
         format: str = "assert",
+        content: str = "annotate",
         registry: Any = None,
         default_draft: str = "2020-12",
         fuel: int = 200_000,
@@ -93,7 +95,10 @@ class SchemaCompiler:
             raise SchemaError("", f"a schema is an object, true or false, not {type(schema).__name__}", "Pass a dict.")
         if format not in ("assert", "annotate"):
             raise SchemaError("", f"format={format!r} is not known", 'Choose "assert" or "annotate".')
+        if content not in ("assert", "annotate"):
+            raise SchemaError("", f"content={content!r} is not known", 'Choose "assert" or "annotate".')
         self.assert_formats = format == "assert"
+        self.assert_content = content == "assert"
         self.judge = Judge(self)
         self.apart = Apart(self)
         self.languages = Languages(self.spend)

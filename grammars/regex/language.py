@@ -6,7 +6,7 @@ fits the combined expression or it is useless.
 
 Tree nodes (all tuples, hashable):
     ("set", charset)  ("cat", items)  ("alt", items)  ("rep", item, low, high|None)  ("and", items)  ("not", item)
-    ("ahead", item, negated)  ("behind", item, negated)  ("closed", item)
+    ("ahead", item, negated)  ("behind", item, negated)  ("closed", item)  ("base64", item)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from grammars.regex import base64
 from grammars.regex import charset as cs
 from grammars.regex.charset import ALL, Charset
 from grammars.regex.terms import Term, Terms
@@ -97,6 +98,8 @@ def collect(node: Node, into: set[Charset]) -> None:
     kind = node[0]
     if kind == "set":
         into.add(node[1])
+    elif kind == "base64":
+        into.update(base64.CHARSETS)
     elif kind in ("cat", "alt", "and"):
         for item in node[1]:
             collect(item, into)
@@ -125,7 +128,7 @@ def nullable(node: Node) -> bool:
         return node[2] == 0 or nullable(node[1])
     if kind == "not":
         return not nullable(node[1])
-    return kind == "closed" and Regex(node).matches("")
+    return kind in ("closed", "base64") and Regex(node).matches("")
 
 
 def lower(node: Node, terms: Terms, mask_of: dict[Charset, int]) -> Term:
@@ -144,6 +147,9 @@ def lower(node: Node, terms: Terms, mask_of: dict[Charset, int]) -> Term:
         return terms.rep(lower(node[1], terms, mask_of), node[2], node[3])
     if kind == "and":
         return terms.both([lower(item, terms, mask_of) for item in node[1]])
+    if kind == "base64":
+        reader = base64.Base64(Regex(node[1]), [mask_of[charset] for charset in base64.CHARSETS])
+        return terms.encoded(reader, reader.start) if reader.start is not None else terms.never
     inner = lower(node[1], terms, mask_of)
     if kind == "not":
         return terms.negate(inner)
@@ -282,6 +288,10 @@ class Regex:
     def repeat(self, low: int, high: int | None = None) -> Regex:
         """`low` to `high` texts of this language in a row."""
         return Regex(("rep", _fence(self.node), low, high))
+
+    def in_base64(self) -> Regex:
+        """What RFC 4648 makes of a language of bytes (its characters are U+0000 to U+00FF)."""
+        return Regex(("base64", self.node))
 
     # --- asking -------------------------------------------------------------------------------------------------
 

@@ -20,15 +20,31 @@ before use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from grammars.errors import BudgetExceeded
 
 __all__ = ["Term", "Terms"]
 
-NEVER, EMPTY, SET, CAT, ALT, REP, AND, NOT, AHEAD, BEHIND, CLOSED = range(11)
+NEVER, EMPTY, SET, CAT, ALT, REP, AND, NOT, AHEAD, BEHIND, CLOSED, ENCODED = range(12)
 
 Pieces = list[tuple[int, "Term"]]
+
+
+class Encoded(Protocol):
+    """What follows a text that encodes another one; a state is hashable, None the end of all."""
+
+    def moves(self, state: Any) -> list[tuple[int, Any]]:
+        """(mask of classes, next state): disjoint masks."""
+        ...
+
+    def complete(self, state: Any) -> bool:
+        """May the text end here?"""
+        ...
+
+    def live(self, state: Any) -> bool:
+        """True: surely some text follows or it may end; False: to be decided by search."""
+        ...
 
 
 class Term:
@@ -343,6 +359,13 @@ class Terms:
         key = (CLOSED, item, None, None)
         return self._table.get(key) or self._new(key, item.nullable, live=False, shortest=item.shortest)
 
+    def encoded(self, reader: Encoded, state: Any) -> Term:
+        """The rest of an encoded text (see `encoded`), which `reader` follows; None: nothing may follow."""
+        if state is None:
+            return self.empty
+        key = (ENCODED, reader, state, None)
+        return self._table.get(key) or self._new(key, reader.complete(state), live=reader.live(state))
+
     # --- derivatives --------------------------------------------------------------------------------------------
 
     def spend(self, amount: int) -> None:
@@ -371,6 +394,8 @@ class Terms:
             return self._union([self.derive(item) for item in term.a])
         if op == CLOSED:
             return [(mask, self.closed(rest)) for mask, rest in self.derive(term.a)]
+        if op == ENCODED:
+            return [(mask, self.encoded(term.a, state)) for mask, state in term.a.moves(term.b)]
         if term.ahead:
             return self._derive_open(term, self.empty, [])
         if op == CAT:

@@ -79,12 +79,14 @@ DRAFTS = {
 class Reading:
     """How a schema is meant where it does not say so itself.
 
-    `draft` "" leaves it to the engine; `formats` "annotate" means that `format` asserts nothing; `remotes` are the
+    `draft` "" leaves it to the engine; `formats` "annotate" means that `format` asserts nothing, `contents` the same of
+    `contentEncoding` and `contentMediaType`; `remotes` are the
     documents that references to other addresses mean. An engine honours what it can.
     """
 
     draft: str = ""
     formats: str = "assert"
+    contents: str = "annotate"
     remotes: Mapping[str, Any] = field(default_factory=dict)
 
     def stated(self, schema: Any) -> Any:

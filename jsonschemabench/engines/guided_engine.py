@@ -37,7 +37,8 @@ class GuidedEngine:
         self.row: Row = np.zeros(self.vocabulary.words, dtype=np.int32)
 
     def compile(self, schema: Any, reading: Reading = AS_WRITTEN) -> GuidedSession:
-        options = {"format": reading.formats, "registry": dict(reading.remotes) or None, **self.options}
+        meant = {"format": reading.formats, "content": reading.contents, "registry": dict(reading.remotes) or None}
+        options = {**meant, **self.options}
         if reading.draft:
             options["default_draft"] = reading.draft
         try:

@@ -4,6 +4,7 @@ prompt     `Prompt`: the ids that another pass sees instead of, or before, what 
 rows       `Rows`: which known sequence each row of a call goes on from
 passes     `ForwardPass` (what to run) and `PassState` (its cache in one generation)
 lens       `LogitLens`: logits of an inner layer
+tap        `LayerTap`: inner layers read from the pass that `generate` makes
 steering   `SteeringProcessor`: the base class; a method is a formula of a few lines
 
 How to write a method. Say which passes it needs, and give a formula on log-probabilities:

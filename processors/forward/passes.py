@@ -26,6 +26,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from processors.errors import GenerationError
 from processors.forward.prompt import Prompt
 from processors.forward.rows import Ids, Rows
+from processors.forward.tap import quiet
 
 __all__ = ["Fork", "ForwardPass", "PassState"]
 
@@ -39,14 +40,23 @@ class ForwardPass:
     `prompt` is what `Prompt.of` takes, for one prompt (used for all rows) or one for each prompt of the batch.
     `layers`: hidden states of these layers are kept as well (0 the embeddings, n the output of the n-th layer; negative
     from the end). `pad`: the padding token of `generate`'s prompt if the model's generation config does not say.
+    `spare`: not to be run ahead for a draft, as there is mostly another way.
     """
 
-    def __init__(self, model: Any, prompt: Any = None, *, layers: tuple[int, ...] = (), pad: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        prompt: Any = None,
+        *,
+        layers: tuple[int, ...] = (),
+        pad: int | None = None,
+        spare: bool = False,
+    ) -> None:
         if not callable(getattr(model, "forward", None)) or not hasattr(model, "config"):
             raise GenerationError(f"{type(model).__name__} is not a model of transformers", "Give a loaded model.")
         self.model = model
         self.prompt = None if prompt is None else Prompt.of(prompt)
-        self.layers = layers
+        self.layers, self.spare = layers, spare
         self.encodes = bool(getattr(model.config, "is_encoder_decoder", False))
         if self.encodes and self.prompt is None:
             raise GenerationError("an encoder-decoder's second pass needs a prompt", "Give the inputs of its encoder.")
@@ -227,7 +237,8 @@ class PassState:
             options["logits_to_keep"] = kept
         if spec.layers:
             options["output_hidden_states"] = True
-        out = model(**options, return_dict=True)
+        with quiet():
+            out = model(**options, return_dict=True)
         self.forwards += 1
         hidden = tuple(_last(out.hidden_states[layer], kept) for layer in spec.layers)
         return _last(out.logits, kept), hidden

@@ -134,6 +134,7 @@ class SteeringProcessor(LogitsProcessor):
     """
 
     stage = Stage.EVIDENCE
+    keeps_mass = False  # steered rows get the probability mass of their scores, for beams beside rows that are idle
     mask_transparent = True
     supports_continuous_batching = False
 
@@ -191,7 +192,7 @@ class SteeringProcessor(LogitsProcessor):
             ids = _as_array(input_ids)
             session = self._session(ids, None, ids.shape[1] - new)
             if session is not None:
-                for name in self.passes:
+                for name in (name for name, each in self.passes.items() if not each.spare):
                     self._state(session, name, ids).prefetch(ids)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -224,6 +225,8 @@ class SteeringProcessor(LogitsProcessor):
             out = torch.where(allowed & ~out.isnan(), out, banned)
             dead = (out == banned).all(dim=-1, keepdim=True)
             out = torch.where(dead | (counts <= 1), logp, out).log_softmax(dim=-1)
+        if self.keeps_mass:
+            out = out + torch.where(allowed, scores, float("-inf")).to(out.dtype).logsumexp(dim=-1, keepdim=True)
         out = torch.where(counts == 0, scores, out.to(scores.dtype))
         return out if idle is False else torch.where(torch.as_tensor(idle, device=scores.device), scores, out)
 

@@ -17,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from grammars.formats import FORMATS, format_regex
+from grammars.formats import FORMATS, format_bound, format_regex
+from grammars.jsonschema import SchemaCompiler
 from grammars.regex import CharDfa
+from grammars.schema_ir import ObjectValue
 
 CHECKER = Draft202012Validator.FORMAT_CHECKER
 
@@ -222,3 +224,21 @@ def test_unknown_formats_are_annotations() -> None:
 def test_classes_of_regexes_hold_any_punctuation(text: str) -> None:
     language = format_regex("regex")
     assert language is not None and language.matches(text)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_lies_outside_is_surely_wrong(name: str, suite: dict[str, Any]) -> None:
+    """No valid case is outside of the bound, not even one that the language from below leaves out."""
+    bound = format_bound(name)
+    assert bound is not None
+    outside = CharDfa(~bound)
+    for group in suite.get(name, []):
+        for case in group["tests"]:
+            assert not (case["valid"] and isinstance(case["data"], str) and outside.matches(case["data"])), case
+
+
+def test_a_format_and_a_length_that_exclude_each_other() -> None:
+    schema = {"properties": {"a": {"type": "string", "format": "date", "maxLength": 3}}}
+    compiler = SchemaCompiler(schema)
+    (objects,) = [a for a in compiler.resolve(compiler.root).alternatives if isinstance(a, ObjectValue)]
+    assert [declared.value for declared in objects.properties] == [None]
