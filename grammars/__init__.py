@@ -1,5 +1,6 @@
 """What may be written: front-ends, automata, vocabularies, matchers. Works on numpy arrays; knows no torch."""
 
+from grammars.combine import Marker, Tag, compile_substring, compile_tagged, compile_words
 from grammars.errors import (
     BudgetExceeded,
     GrammarError,
@@ -8,6 +9,7 @@ from grammars.errors import (
     SchemaError,
     TokenizerError,
     UnsatisfiableSchema,
+    UnsupportedGrammar,
     UnsupportedSchema,
 )
 from grammars.grammar import Grammar, compile_choice, compile_json_schema, compile_regex
@@ -20,15 +22,21 @@ __all__ = [
     "Grammar",
     "GrammarError",
     "GuidedError",
+    "Marker",
     "Matcher",
     "RegexError",
     "SchemaError",
+    "Tag",
     "TokenizerError",
     "UnsatisfiableSchema",
+    "UnsupportedGrammar",
     "UnsupportedSchema",
     "Vocabulary",
     "compile_choice",
     "compile_json_schema",
     "compile_regex",
+    "compile_substring",
+    "compile_tagged",
+    "compile_words",
     "fill_masks",
 ]

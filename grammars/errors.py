@@ -4,6 +4,7 @@
       SchemaError             the schema itself is malformed                (pointer, problem, remedy)
       UnsatisfiableSchema     no document can satisfy it                    (pointer, clash, remedy)
       UnsupportedSchema       well-formed, but not (yet) compilable         (pointer, keyword, remedy)
+      UnsupportedGrammar      parts that cannot be combined                 (problem, remedy)
       GrammarError            malformed grammar text                        (line, column, problem, remedy)
       RegexError              malformed or non-regular pattern              (pattern, offset, problem, remedy)
       BudgetExceeded          a compile or a mask used up its fuel          (budget, limit, given, remedy)
@@ -22,6 +23,7 @@ __all__ = [
     "SchemaError",
     "TokenizerError",
     "UnsatisfiableSchema",
+    "UnsupportedGrammar",
     "UnsupportedSchema",
 ]
 
@@ -86,6 +88,17 @@ class UnsupportedSchema(GuidedError, NotImplementedError):
     def text(self) -> str:
         reason = self.reason or "cannot be compiled"
         return _with_remedy(f'{_place(self.pointer)}: "{self.keyword}" {reason}', self.remedy)
+
+
+class UnsupportedGrammar(GuidedError, NotImplementedError):
+    """Grammars that are well-formed, but cannot be combined in this way; nothing is approximated."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.problem, self.remedy = problem, remedy
+
+    def text(self) -> str:
+        return _with_remedy(self.problem, self.remedy)
 
 
 class GrammarError(GuidedError, ValueError):

@@ -12,6 +12,7 @@ from grammars.automaton.terminals import current_store
 from grammars.errors import GrammarError, SchemaError, shorten
 
 _MAGIC = b"guided grammar 1\n"
+_COMBINED = ("then", "either", "both", "repeat", "substring", "words", "tagged", "until", "marker")
 
 __all__ = ["Grammar", "compile_choice", "compile_json_schema", "compile_regex"]
 
@@ -29,14 +30,29 @@ class Grammar:
         source = json.dumps(self.recipe["source"], ensure_ascii=False)
         return f"Grammar({self.recipe['kind']} {shorten(source, 40)})"
 
+    def __or__(self, other: Grammar | str) -> Grammar:
+        """A text of either grammar; a string stands for itself."""
+        from grammars.combine.operators import either
+
+        return either(self, other)
+
+    def __ror__(self, other: str) -> Grammar:
+        from grammars.combine.operators import either
+
+        return either(other, self)
+
+    def __and__(self, other: Grammar | str) -> Grammar:
+        """The texts of both grammars, see `grammars.combine.both`: exact, or `UnsupportedGrammar`."""
+        from grammars.combine.operators import both
+
+        return both(self, other)
+
     def to_bytes(self) -> bytes:
         """The grammar as bytes, for `from_bytes` in any process: what it was compiled from, since compiling is fast.
 
         A registry of remote references is not part of it: such a grammar raises `GrammarError`.
         """
-        if self.recipe.get("registry") is not None:
-            raise GrammarError(1, 1, "a grammar compiled with a registry cannot be written", "Bundle the schemas.")
-        return _MAGIC + json.dumps({k: v for k, v in self.recipe.items() if k != "registry"}).encode()
+        return _MAGIC + json.dumps(_plain(self.recipe)).encode()
 
     @staticmethod
     def from_bytes(data: bytes) -> Grammar:
@@ -46,11 +62,28 @@ class Grammar:
         try:
             recipe = json.loads(data[len(_MAGIC) :])
             kind, source = recipe.pop("kind"), recipe.pop("source")
+            if kind in _COMBINED:
+                from grammars.combine.lowering import compile_recipe
+
+                return compile_recipe({"kind": kind, "source": source, **recipe})
             compiler = {"json": compile_json_schema, "regex": compile_regex, "choice": compile_choice}[kind]
         except (ValueError, KeyError) as error:
             raise GrammarError(1, 1, "these bytes are a damaged grammar", "Compile it anew.") from error
         grammar: Grammar = compiler(source, **recipe)  # type: ignore[operator]
         return grammar
+
+
+def _plain(recipe: Any) -> Any:
+    """A recipe, and those within it, without the registries, which must be None."""
+    if isinstance(recipe, list):
+        return [_plain(item) for item in recipe]
+    if not isinstance(recipe, dict) or "kind" not in recipe:
+        return {k: _plain(v) for k, v in recipe.items()} if isinstance(recipe, dict) else recipe
+    if recipe.get("registry") is not None:
+        raise GrammarError(1, 1, "a grammar compiled with a registry cannot be written", "Bundle the schemas.")
+    if recipe["kind"] == "json":
+        return {k: v for k, v in recipe.items() if k != "registry"}
+    return {k: _plain(v) for k, v in recipe.items() if k != "registry"}
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

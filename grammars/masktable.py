@@ -247,7 +247,7 @@ class Tier1:
         ctx[at.DIST], ctx[at.DIST + 64] = store.dist.address, store.dist.data.size
 
     def build(self, q: int, low: int, high: int, limit: int = at.NO_LIMIT) -> None:
-        """Compute the entry of terminal state q with low..high characters to come."""
+        """Compute the entry of terminal state q with low..high characters to come; no frontier where `low` says so."""
         with self.store.lock:
             if (q, low, high, limit) in self._built:
                 return
@@ -255,7 +255,9 @@ class Tier1:
             self.store.fill_near((q,))
             while True:
                 self._point()
-                items = int(tier1(self._address, q, low, high, limit, self._row, self._out, self._levels))
+                items = int(tier1(self._address, q, low & ~at.LAST, high, limit, self._row, self._out, self._levels))
+                if items >= 0 and low & at.LAST:
+                    items = 0
                 if items < 0:
                     self.store.fill_near(self._out[: -1 - items].tolist())
                 elif 2 * items > self._out.size:

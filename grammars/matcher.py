@@ -92,6 +92,8 @@ class Matcher:
 
     def __init__(self, grammar: Any, vocab: Vocabulary) -> None:
         self.grammar = grammar
+        if grammar.program.specials:
+            vocab = vocab.with_specials()
         self._binding: Binding = binding_for(grammar.program, vocab)
         self._arena: Int64 = np.empty(_ARENA, np.int64)
         size = at.LEVELS + 5 * (vocab.max_token_bytes + 2)
@@ -252,7 +254,10 @@ class Matcher:
         """Take text as if it were one token. False: it is not allowed, and nothing has changed."""
         if self._ended:
             return False
-        buffer = np.frombuffer(data or b"\0", np.uint8)
+        if not data:
+            self._states.append(self._states[-1])
+            return True
+        buffer = np.frombuffer(data, np.uint8)
         state = self._drive(accept, -1, address(buffer), len(data))
         if state < 0:
             return False

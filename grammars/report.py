@@ -108,7 +108,7 @@ def _first_line(error: Exception) -> str:
 def _lower(compiler: SchemaCompiler) -> Iterator[Finding]:
     """Build the automaton of every part that a document can come to; what cannot be built becomes a finding."""
     try:
-        modes = {"property_order": "any", "whitespace": "any", "spelling": "any"}
+        modes: dict[str, Any] = {"property_order": "any", "whitespace": "any", "spelling": "any"}
         program = JsonLowering(compiler, TerminalStore(), **modes).program
     except (UnsupportedSchema, BudgetExceeded) as error:
         yield _refusal(error)

@@ -67,17 +67,29 @@ def canonical(text: str) -> bytes | None:
 
 
 class JsonLowering:
-    """Fills a `Program` from a `SchemaSource`."""
+    """Fills a `Program` from a `SchemaSource`: one of its own, or, as one part of several, a given one (`document`)."""
 
     def __init__(
-        self, source: SchemaSource, store: TerminalStore, *, property_order: str, whitespace: str, spelling: str
+        self,
+        source: SchemaSource,
+        store: TerminalStore,
+        *,
+        property_order: str,
+        whitespace: str,
+        spelling: str,
+        program: Program | None = None,
+        part: int = -1,
     ) -> None:
         self.source = source
         self.any_order = property_order == "any"
         self.free = spelling == "any"
         self.encoding = "json_any" if self.free else "json"
-        self.program = program = Program(store, free_spelling=self.free)
-        program.expand = self.expand
+        self._part = part  # written to lazy nodes, so that their program knows whom to ask
+        whole = program is None
+        if program is None:
+            program = Program(store, free_spelling=self.free)
+            program.expand = self.expand
+        self.program = program
         self.store = store
         self._nodes: dict[tuple[Ref, bool], int] = {}
         self._pending: list[tuple[Ref, bool]] = []
@@ -91,14 +103,25 @@ class JsonLowering:
         roots += [program.terminal(q, after_array) for q in (*marks.array_first, *marks.array_next)]
         self.any_string = store.start_of(_any_string(self.encoding))
         root = self.node_of(source.root)
-        if marks.blanks is not None:
-            root = program.terminal(marks.blanks, program.block((root,)))
-        program.roots.extend((*roots, end, root))
+        if whole:
+            if marks.blanks is not None:
+                root = program.terminal(marks.blanks, program.block((root,)))
+            program.roots.extend((*roots, end, root))
+        elif not program.roots.n:
+            program.roots.extend((*roots, program.end, program.end))
         for ref, unique in self._pending:  # grows while it is walked
             if len(self._nodes) > _EAGER:
                 break
             self._lower(ref, unique)
         self._pending.clear()
+
+    def document(self, following: int) -> int:
+        """A node that reads a document, with the blanks around it, and goes on at `following`."""
+        program, blanks = self.program, self.marks.blanks
+        if blanks is not None:
+            following = program.terminal(blanks, following)
+        node = program.call(self.node_of(self.source.root), following)
+        return node if blanks is None else program.terminal(blanks, program.block((node,)))
 
     # ------------------------------------------------------------------------------------------ references
 
@@ -106,7 +129,7 @@ class JsonLowering:
         """The node of a reference: lazy until lowered. `unique`: an item that must differ from its siblings."""
         node = self._nodes.get((ref, unique))
         if node is None:
-            node = self._nodes[ref, unique] = self.program.fresh(OP_LAZY, int(ref), int(unique))
+            node = self._nodes[ref, unique] = self.program.fresh(OP_LAZY, int(ref), int(unique), self._part)
             self._pending.append((ref, unique))
         return node
 

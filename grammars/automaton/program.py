@@ -18,6 +18,7 @@ from grammars.errors import BudgetExceeded
 from grammars.kernels.layout import (
     O_Q,
     OP_ALT,
+    OP_CALL,
     OP_DONE,
     OP_DTRIE,
     OP_END,
@@ -53,6 +54,7 @@ class Program:
         self.words = GrowArray(np.int32, 2)  # of arrays with unique items: where the hashes of a word's values stand
         self.whash = GrowArray(np.int64, 1)
         self.unique = False
+        self.specials = False  # tokens without text are named in it: matchers take `Vocabulary.with_specials`
         self._known: tuple[int, ...] = ()
         self.pointers: dict[tuple[int, int], str] = {}  # (kind of frame, its table) -> place in the schema
         self.expand: Callable[[int], None] | None = None
@@ -123,6 +125,10 @@ class Program:
                 known = self._interned[key] = self.bounds.extend(key[1:])
             index = known
         return self.add(OP_TERM, q, following, index)
+
+    def call(self, node: int, following: int) -> int:
+        """`node` as a part that returns, then `following`. A part at the end of another one returns for both."""
+        return node if following == self.done else self.add(OP_CALL, node, following)
 
     def choice(self, nodes: Sequence[int]) -> int:
         """Any of the nodes."""

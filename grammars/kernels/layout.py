@@ -94,6 +94,7 @@ AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(
 CFG = 5
 MOST_CONFIGURATIONS = 4096  # of one state: more are refused rather than stepped for seconds
 ADDRESS_BITS, RISE_UNKNOWN = 48, 0x7FFF  # a memo value: address of the row, and above it how much its tokens may need
+LAST = 1 << 15  # in the low bound of a tier-1 key: no text follows the terminal
 NO_LIMIT, UNFIT = -2, -3  # how far from its end a token may leave a terminal (see `distance`)
 RESERVE = 8  # tokens kept back in an item that may turn out to be a repetition, to make it another one
 UNKNOWN = 1  # hash of an undeclared key, or of an item, that is not known yet

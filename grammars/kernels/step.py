@@ -184,6 +184,8 @@ def _close(ctx, mat, scr, n, f, base, count):
             g = _alloc(mat, F_BITS)
             if mat[M_STATUS] != OK:
                 return count
+            for i in range(F_BITS):
+                mat[g + i] = 0
             mat[g + F_KIND] = K_CALL
             mat[g + F_PARENT] = f
             mat[g + F_LEVEL] = mat[f + F_LEVEL] + 1

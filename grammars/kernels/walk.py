@@ -325,10 +325,15 @@ def _repeated_keys(ctx, mat, scr, at, first, items, row, decided):
 
 
 @inner
-def _tier1(ctx, q, low, high, limit):
-    """Entry of terminal state q with low..high characters to come, tokens ending `limit` from the end; or -1."""
+def _tier1(ctx, q, low, high, limit, last):
+    """Entry of terminal state q with low..high characters to come, tokens ending `limit` from the end; or -1.
+
+    `last`: no text follows the terminal, so that the entry needs no frontier (of `.*` it would be the whole trie).
+    """
     longest = ctx[S_LONGEST]
     low = min(max(low, 0), longest + 1)
+    if last:
+        low |= LAST
     if high > longest:
         high = -1
     ctx[OUT0], ctx[OUT1], ctx[OUT2], ctx[OUT3] = q, low, high, limit
@@ -357,7 +362,9 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
         if high >= 0:
             high -= scr[at + 3]
     limit = _limit_inside(ctx, mat, q, n, f, scr[at + 3], budget)
-    e = _tier1(ctx, q, low, high, limit)
+    within = ctx[S_UNIQUE] and (mat[f + F_WITHIN] != 0 or _is_unique(ctx, mat, f))
+    last = not is_key and not within and _i4(node, 4 * _i4(node, 4 * n + 2)) == OP_END
+    e = _tier1(ctx, q, low, high, limit, last)
     if e < 0:
         mat[M_STATUS] = NEED_T1
         return
@@ -368,7 +375,6 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
     mat[M_EXACT] = 0
     root1 = _i32(ctx, ROOT1)
     pos = mat[M_POS]
-    within = ctx[S_UNIQUE] and (mat[f + F_WITHIN] != 0 or _is_unique(ctx, mat, f))
     if within and not is_key:
         _try_endings(ctx, mat, scr, at, base, first, items)
         if mat[M_STATUS] != OK:
