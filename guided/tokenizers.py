@@ -6,17 +6,20 @@ processors. So: `eos_ids=` if given, else those of `model.generation_config`, el
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
 from grammars.errors import TokenizerError
 from grammars.vocabulary import Vocabulary
 
-__all__ = ["resolve_vocabulary", "use_tokenizer"]
+__all__ = ["resolve_vocabulary", "tokenizer_of", "use_tokenizer"]
 
 EosIds = int | Iterable[int] | None
 
 _default: dict[str, Any] = {}
+_tokenizers: dict[str, Any] = {}  # vocabulary's fingerprint -> weak reference to the tokenizer it was read from
 
 
 def use_tokenizer(tokenizer: Any, *, model: Any = None, eos_ids: EosIds = None) -> None:
@@ -45,7 +48,16 @@ def resolve_vocabulary(tokenizer: Any = None, model: Any = None, eos_ids: EosIds
         )
     if eos_ids is None and model is not None:
         eos_ids = _eos_of(model)
-    return Vocabulary.from_tokenizer(tokenizer, eos_ids=eos_ids, size=_width_of(model))
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, eos_ids=eos_ids, size=_width_of(model))
+    with contextlib.suppress(TypeError):
+        _tokenizers[vocabulary.fingerprint] = weakref.ref(tokenizer)
+    return vocabulary
+
+
+def tokenizer_of(vocabulary: Any) -> Any:
+    """The tokenizer that a vocabulary was last read from, None if it is gone or there was none."""
+    found = _tokenizers.get(getattr(vocabulary, "fingerprint", ""))
+    return None if found is None else found()
 
 
 def _eos_of(model: Any) -> EosIds:

@@ -1,0 +1,181 @@
+"""`generate`: as `model.generate`, with fewer forward passes; `speculative`: the same as a `custom_generate` of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from guided.speculation.draft import Drafter
+from guided.speculation.loop import Speculation
+from guided.speculation.processing import constraint_of, flat_processors
+from guided.speculation.stats import Stats
+from guided.speculation.verify import Acceptance
+from guided.tokenizers import tokenizer_of
+from processors.composition import ProcessorList
+
+__all__ = ["GenerationOutput", "Speculative", "generate", "speculative"]
+
+WhichDrafter = Drafter | Literal["auto"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class GenerationOutput:
+    """What `generate` gives.
+
+    `sequences` LongTensor [rows, length], prompts included, as `model.generate` returns; `stats` what it cost; `raw`
+    the object that `model.generate` returned (with scores and the like where `return_dict_in_generate=True`).
+    """
+
+    sequences: torch.Tensor
+    stats: Stats
+    raw: Any
+    prompt_length: int
+    constraint: Any = None
+    tokenizer: Any = None
+
+    @property
+    def new_tokens(self) -> torch.Tensor:
+        """LongTensor [rows, new]: what was written, with the padding of rows that ended early."""
+        return self.sequences[:, self.prompt_length :]
+
+
+class Speculative:
+    """What `model.generate(custom_generate=...)` calls. `stats` are those of the last generation."""
+
+    def __init__(
+        self,
+        drafter: WhichDrafter = "auto",
+        *,
+        tokenizer: Any = None,
+        acceptance: Acceptance | None = None,
+        forced: bool = True,
+        streamer: Any = None,
+        progress: bool | None = None,
+    ) -> None:
+        self._drafter, self._tokenizer = drafter, tokenizer
+        self._options = {"acceptance": acceptance, "forced": forced, "progress": progress}
+        self._streamer = streamer
+        self.stats = Stats()
+
+    def __call__(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        logits_processor: Any,
+        stopping_criteria: Any,
+        generation_config: Any,
+        **model_kwargs: Any,
+    ) -> Any:
+        """Called by `generate` with what it has prepared."""
+        self.stats = Stats()
+        tokenizer = _tokenizer_of(logits_processor) if self._tokenizer is None else self._tokenizer
+        speculation = Speculation(
+            model,
+            resolve_drafter(self._drafter, model),
+            tokenizer=tokenizer,
+            streamer=self._streamer,
+            stats=self.stats,
+            **self._options,  # type: ignore[arg-type]
+        )
+        if self._streamer is not None:
+            self._streamer.put(input_ids.cpu())
+        return speculation.run(input_ids, logits_processor, stopping_criteria, generation_config, model_kwargs)
+
+
+def speculative(
+    drafter: WhichDrafter = "auto",
+    *,
+    tokenizer: Any = None,
+    acceptance: Acceptance | None = None,
+    forced: bool = True,
+    streamer: Any = None,
+    progress: bool | None = None,
+) -> Speculative:
+    """Speculative decoding for `model.generate(..., custom_generate=guided.speculative())`.
+
+    `drafter`     "auto": measures what drafts and passes cost and gain, and chooses; a drafter of `guided.drafters`;
+                  None: only text that the constraint forces is drafted
+    `tokenizer`   the model's, to spell forced text; default: the one the constraint was built with
+    `acceptance`  how drafts are accepted; default exact. See `guided.speculation.verify.Acceptance`
+    `forced`      draft text that the constraint leaves no choice about
+    `streamer`    gets tokens as they are committed (`generate` passes its own `streamer=` on to nobody)
+    `progress`    a bar over tokens; None: for batches on a terminal that take a while
+
+    The output is that of plain `generate`: the same tokens when greedy, the same distribution when sampled.
+    """
+    return Speculative(
+        drafter, tokenizer=tokenizer, acceptance=acceptance, forced=forced, streamer=streamer, progress=progress
+    )
+
+
+def generate(
+    model: Any,
+    inputs: Mapping[str, Any] | torch.Tensor,
+    constraint: ProcessorList | None = None,
+    drafter: WhichDrafter = "auto",
+    *,
+    tokenizer: Any = None,
+    streamer: Any = None,
+    progress: bool | None = None,
+    acceptance: Acceptance | None = None,
+    forced: bool = True,
+    logits_processor: Any = None,
+    stop_strings: str | list[str] | None = None,
+    stopping_criteria: Any = None,
+    **generate_kwargs: Any,
+) -> GenerationOutput:
+    """Generate under a constraint, several tokens a forward pass, with the output of plain `model.generate`.
+
+    `inputs`             what the tokenizer gives (ids and mask), or ids [rows, length]
+    `constraint`         `guided.json(...)` and the like, or any composition of processors
+    `generate_kwargs`    those of `model.generate`; the other arguments are those of `guided.speculative`
+    `stop_strings`       need `tokenizer` (or a constraint that was built with one)
+
+    Beam search, encoder-decoder models, static caches and the like are left to plain `generate`, with a
+    `SpeculationWarning` and the reason in `stats.fallback`.
+    """
+    from transformers import LogitsProcessorList, StoppingCriteriaList
+
+    ids = inputs if isinstance(inputs, torch.Tensor) else inputs["input_ids"]
+    arguments = {"input_ids": inputs} if isinstance(inputs, torch.Tensor) else dict(inputs)
+    processors: Any = constraint
+    if logits_processor is not None:
+        processors = ProcessorList([logits_processor] if constraint is None else [constraint, logits_processor])
+    if tokenizer is None:
+        tokenizer = _tokenizer_of(constraint)
+    criteria = StoppingCriteriaList(stopping_criteria or [])
+    if stop_strings is not None:
+        from transformers import StopStringCriteria
+
+        if tokenizer is None:
+            raise ValueError("stop_strings need tokenizer=: it says which tokens can end with a stop string")
+        criteria.append(StopStringCriteria(tokenizer, stop_strings))
+    run = Speculative(
+        drafter, tokenizer=tokenizer, acceptance=acceptance, forced=forced, streamer=streamer, progress=progress
+    )
+    raw = model.generate(
+        **arguments,
+        logits_processor=LogitsProcessorList() if processors is None else processors,
+        stopping_criteria=criteria,
+        custom_generate=run,
+        **generate_kwargs,
+    )
+    sequences = getattr(raw, "sequences", raw)
+    return GenerationOutput(sequences, run.stats, raw, ids.shape[1], constraint, tokenizer)
+
+
+def _tokenizer_of(constraint: Any) -> Any:
+    found = None if constraint is None else constraint_of(flat_processors(constraint))
+    return None if found is None else tokenizer_of(next(each for each in found.constraints if each).vocabulary)
+
+
+def resolve_drafter(drafter: WhichDrafter, model: Any) -> Drafter | None:
+    """The drafter meant."""
+    if drafter == "auto":
+        from guided.drafters.lookup import PromptLookup
+
+        return PromptLookup()
+    return drafter
