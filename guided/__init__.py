@@ -6,6 +6,8 @@ constraints  json() regex() choice() any_json() batch(): each gives a list for `
 steering     cad() adacad() icd() dola() lol() vdgd() contrastive_decoding() proxy_tuning() consult() ead() rapid()
 alignment    transfer_q() args() controlled_decoding(): tokens re-weighted by what they lead to
 search       contrastive, diverse, conditional, superposed, blockwise: for `generate(custom_generate=...)`
+generation   generate(), speculative(): several tokens a forward pass, by drafts that the constraint helps to make
+drafters     ways of guessing what comes next
 sampling     mirostat() momentum(): samplers that compose with constraints
 schemas      Python types -> JSON Schema
 tokenizers   the process-wide default tokenizer, and what is read of a tokenizer and a model
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
         compile_regex,
         fill_masks,
     )
+    from guided import drafters
     from guided.alignment import (
         args,
         classifier_reward,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
         transfer_q,
     )
     from guided.constraints import any_json, batch, choice, json, regex
+    from guided.generation import GenerationOutput, generate, speculative
     from guided.sampling import mirostat, momentum
     from guided.schemas import check, json_schema
     from guided.search import (
@@ -57,6 +61,8 @@ if TYPE_CHECKING:
         not_degenerate,
         superposed_decoding,
     )
+    from guided.speculation.loop import SpeculationWarning
+    from guided.speculation.stats import Stats
     from guided.steering import (
         adacad,
         cad,
@@ -89,6 +95,7 @@ __all__ = [
     "DeadEnd",
     "Explanation",
     "GenerationError",
+    "GenerationOutput",
     "Grammar",
     "GrammarError",
     "GuidedError",
@@ -98,7 +105,9 @@ __all__ = [
     "ProcessorList",
     "RegexError",
     "SchemaError",
+    "SpeculationWarning",
     "Stage",
+    "Stats",
     "TokenizerError",
     "UnsatisfiableSchema",
     "UnsupportedGeneration",
@@ -123,9 +132,11 @@ __all__ = [
     "controlled_decoding",
     "diverse_beam_search",
     "dola",
+    "drafters",
     "ead",
     "fill_masks",
     "fit_value",
+    "generate",
     "icd",
     "json",
     "json_schema",
@@ -136,6 +147,7 @@ __all__ = [
     "proxy_tuning",
     "rapid",
     "regex",
+    "speculative",
     "superposed_decoding",
     "transfer_q",
     "use_tokenizer",
@@ -176,6 +188,9 @@ _HOMES = {
         "superposed_decoding",
     ),
     "guided.tokenizers": ("use_tokenizer",),
+    "guided.generation": ("GenerationOutput", "generate", "speculative"),
+    "guided.speculation.loop": ("SpeculationWarning",),
+    "guided.speculation.stats": ("Stats",),
     "processors": (
         "CompositionError",
         "ConstraintWarning",
@@ -193,6 +208,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "drafters":
+        return importlib.import_module("guided.drafters")
     value = getattr(importlib.import_module(_HOME.get(name, "grammars")), name)
     globals()[name] = value  # looked up once
     return value

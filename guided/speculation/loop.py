@@ -1,8 +1,8 @@
 """The loop: draft, trim, one pass, verify, commit. What `generate(custom_generate=...)` calls.
 
 `generate` has prepared everything (processors in their order, stopping criteria, cache, lengths); the loop replaces
-only its step. What it does not speculate about (beams, encoder-decoder models, caches that cannot be cut) is handed to the
-method that `generate` itself would have taken, with a warning and a note in the statistics.
+only its step. What it does not speculate about (beams, encoder-decoder models, caches that cannot be cut) is handed to
+the method that `generate` itself would have taken, with a warning and a note in the statistics.
 """
 
 from __future__ import annotations

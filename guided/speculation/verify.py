@@ -5,7 +5,8 @@ a position, in order, never again. What the walk decides is committed whether or
 is ever taken back, and processors that keep state (mirostat's surprise, a counter) cannot tell the difference.
 
 Rows of a group walk in step, as long as every row's token has a node; a stop that depends on tokens already drawn
-leaves the law of each token what it is. A group is one row where processors can be applied row by row, else the whole batch.
+leaves the law of each token what it is. A group is one row where processors can be applied row by row, else the whole
+batch.
 """
 
 from __future__ import annotations
