@@ -188,11 +188,13 @@ class Matcher:
                 self._attach()
             while (status := int(fill(self._address, row, left))) != at.OK:
                 self._supply(status)
-            if left >= 0 and binding.program.unique:
+            if left >= 0:
                 self._spend_reserve(row, left)
 
     def _spend_reserve(self, row: Int32, left: int) -> None:
-        """Where the budget leaves no token: an item would be a repetition, so use what was kept back for that."""
+        """Where the budget leaves no token (an item would be a repetition, a key not one that is asked for): use what
+        was kept back for that.
+        """
         last = left + at.RESERVE * (1 + int(self._arena[at.M_LEVEL]))
         while left < last and not row.any():
             left += 1

@@ -391,6 +391,10 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
         mat[M_TOP] = top
         if mat[M_STATUS] != OK:
             return
+    if is_key and mat[f + F_DUTY] != 0:
+        _take_back(ctx, mat, scr, at, base, first, items, row)
+        if mat[M_STATUS] != OK:
+            return
     mat[M_POS] = pos
     mat[M_HOLE] = 0
     if not is_key:
@@ -420,6 +424,27 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
             mat[M_POS] = pos
             if mat[M_STATUS] != OK:
                 return
+
+
+@inner
+def _take_back(ctx, mat, scr, at, base, first, items, row):
+    """Undeclared keys while there are duties: forbid the tokens that end a key after which they could not be met."""
+    front, ttok, dup = _i32(ctx, FRONT), _i32(ctx, TTOK), _i32(ctx, TDUP)
+    f = scr[at + 2]
+    top = mat[M_TOP]
+    labels = np.int64(0)
+    for k in range(first, first + items):
+        labels = max(labels, _i4(front, 2 * k + 1) + 1)
+    for label in range(labels):
+        mat[M_TRUST] = f
+        made = _frontier_set(ctx, mat, scr, at, np.int64(label), UNKNOWN, base)
+        mat[M_TRUST], mat[M_CHECK], mat[M_TOP] = 0, 0, top
+        if mat[M_STATUS] != OK:
+            return
+        if made == 0:
+            for k in range(first, first + items):
+                if _i4(front, 2 * k + 1) == label:
+                    _forbid_subtree(row, _i4(front, 2 * k), _i4(front, 2 * k) + 1, ttok, dup)
 
 
 @inner

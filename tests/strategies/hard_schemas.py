@@ -168,6 +168,15 @@ HARD_SCHEMAS: dict[str, dict[str, Any]] = {
         "not": {"additionalProperties": {"type": "integer"}, "properties": {"a": {}, "ab": {}}},
         "maxProperties": 3,
     },
+    "some key of two patterns": {
+        "type": "object",
+        "allOf": [
+            {"not": {"propertyNames": {"not": {"pattern": "a"}}}},
+            {"not": {"propertyNames": {"not": {"pattern": "b"}}}},
+        ],
+        "additionalProperties": {"type": "integer"},
+        "maxProperties": 1,
+    },
     "some key of a pattern": {
         "type": "object",
         "allOf": [

@@ -96,7 +96,7 @@ def test_budgets_allow_what_leaves_enough_for_the_rest(data: st.DataObject, case
         assume(False)
 
 
-@pytest.mark.parametrize("name", [name for name in HARD_SCHEMAS if name != "some key of a pattern"])
+@pytest.mark.parametrize("name", [name for name in HARD_SCHEMAS if not name.startswith("some key of")])
 def test_budgets_allow_what_leaves_enough_for_the_rest_on_hard_schemas(name: str) -> None:
     random = Random(name)
     for chosen in (Modes(), Modes("any", "any", "any"), Modes("any", "compact")):
