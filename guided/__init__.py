@@ -9,6 +9,7 @@ search       contrastive, diverse, conditional, superposed, blockwise: for `gene
 generation   generate(), speculative(): several tokens a forward pass, by drafts that the constraint helps to make
 drafters     ways of guessing what comes next
 sampling     mirostat() momentum(): samplers that compose with constraints
+conditioning aligned(): sampling from the model's law given the constraint
 schemas      Python types -> JSON Schema
 tokenizers   the process-wide default tokenizer, and what is read of a tokenizer and a model
 cli, demo    the command `guided`
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         fit_value,
         transfer_q,
     )
+    from guided.conditioning import AlignedOutput, AlignmentWarning, aligned
     from guided.constraints import any_json, batch, choice, json, regex
     from guided.generation import GenerationOutput, generate, speculative
     from guided.sampling import mirostat, momentum
@@ -89,6 +91,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AlignedOutput",
+    "AlignmentWarning",
     "BudgetExceeded",
     "CompositionError",
     "ConstraintWarning",
@@ -114,6 +118,7 @@ __all__ = [
     "UnsupportedSchema",
     "Vocabulary",
     "adacad",
+    "aligned",
     "any_json",
     "args",
     "batch",
@@ -164,6 +169,7 @@ _HOMES = {
     ),
     "guided.constraints": ("any_json", "batch", "choice", "json", "regex"),
     "guided.sampling": ("mirostat", "momentum"),
+    "guided.conditioning": ("AlignedOutput", "AlignmentWarning", "aligned"),
     "guided.schemas": ("check", "json_schema"),
     "guided.steering": (
         "adacad",

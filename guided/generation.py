@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -15,6 +15,9 @@ from guided.speculation.stats import Stats
 from guided.speculation.verify import Acceptance
 from guided.tokenizers import tokenizer_of
 from processors.composition import ProcessorList
+
+if TYPE_CHECKING:
+    from guided.conditioning import AlignedSampler
 
 __all__ = ["GenerationOutput", "Speculative", "generate", "speculative"]
 
@@ -125,6 +128,7 @@ def generate(
     logits_processor: Any = None,
     stop_strings: str | list[str] | None = None,
     stopping_criteria: Any = None,
+    sampling: Literal["masked", "aligned"] | AlignedSampler = "masked",
     **generate_kwargs: Any,
 ) -> GenerationOutput:
     """Generate under a constraint, several tokens a forward pass, with the output of plain `model.generate`.
@@ -132,6 +136,10 @@ def generate(
     `inputs`             what the tokenizer gives (ids and mask), or ids [rows, length]
     `constraint`         `guided.json(...)` and the like, or any composition of processors
     `generate_kwargs`    those of `model.generate`; the other arguments are those of `guided.speculative`
+    `sampling`           "masked": each token from its law restricted to legal tokens; "aligned" (or an object that
+                         `guided.aligned` gave): texts from the model's law given the constraint, see there. It samples
+                         without truncation (top_k=0) unless told otherwise, takes no drafter, and `raw` is a
+                         `guided.AlignedOutput` with the legal mass at each token
     `stop_strings`       need `tokenizer` (or a constraint that was built with one)
 
     Beam search, encoder-decoder models, static caches and the like are left to plain `generate`, with a
@@ -153,9 +161,14 @@ def generate(
         if tokenizer is None:
             raise ValueError("stop_strings need tokenizer=: it says which tokens can end with a stop string")
         criteria.append(StopStringCriteria(tokenizer, stop_strings))
-    run = Speculative(
+    run: Any = Speculative(
         drafter, tokenizer=tokenizer, acceptance=acceptance, forced=forced, streamer=streamer, progress=progress
     )
+    if sampling != "masked":
+        if drafter not in ("auto", None) or acceptance is not None or streamer is not None:
+            raise ValueError("aligned sampling walks whole texts: it takes no drafter, acceptance or streamer")
+        run = _aligned_sampler(sampling)
+        generate_kwargs = {"do_sample": True, "top_k": 0, **generate_kwargs, "return_dict_in_generate": True}
     raw = model.generate(
         **arguments,
         logits_processor=LogitsProcessorList() if processors is None else processors,
@@ -164,7 +177,18 @@ def generate(
         **generate_kwargs,
     )
     sequences = getattr(raw, "sequences", raw)
-    return GenerationOutput(sequences, run.stats, raw, ids.shape[1], constraint, tokenizer)
+    stats = run.stats if sampling == "masked" else Stats(passes=raw.stats.passes, tokens=raw.tokens)
+    return GenerationOutput(sequences, stats, raw, ids.shape[1], constraint, tokenizer)
+
+
+def _aligned_sampler(sampling: Any) -> AlignedSampler:
+    from guided.conditioning import AlignedSampler, aligned
+
+    if sampling == "aligned":
+        return aligned()
+    if not isinstance(sampling, AlignedSampler):
+        raise ValueError(f'sampling={sampling!r} is unknown: "masked", "aligned" or what guided.aligned(...) gives')
+    return sampling
 
 
 def _tokenizer_of(constraint: Any) -> Any:
