@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=500)
     parser.add_argument("--eta", type=float, default=0.1)
     parser.add_argument("--out", type=Path, default=Path("mirostat.json"))
+    parser.add_argument("--only", nargs="*", help="runs by name; the others are taken from --out if they are there")
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     loaded = load_smollm2()
@@ -80,10 +81,12 @@ def main() -> None:
         for tau in (2.0, 3.0, 4.0, 5.0):
             processor = guided.mirostat(tau, given.eta, version=version)
             runs[f"mirostat {version}, tau {tau:g}"] = (plain, list(processor), tau)
-    record: dict[str, Any] = {}
+    record: dict[str, Any] = json.loads(given.out.read_text()) if given.only is not None and given.out.exists() else {}
     half = given.tokens // 2
     print("| run | mean surprise, bits (95%) | error | worst text | second half - first (95%) |\n|---|---|---|---|---|")
     for name, (options, processor, tau) in runs.items():
+        if given.only is not None and name not in given.only:
+            continue
         bits = surprises(loaded.model, loaded.tokenizer, given.tokens, options, processor)
         means, drift = bits.mean(1), bits[:, half:].mean(1) - bits[:, :half].mean(1)
         error = "" if tau is None else f"{means.mean() / tau - 1:+.1%}"

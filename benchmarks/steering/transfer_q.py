@@ -1,0 +1,157 @@
+"""Does Transfer Q* raise the reward of SmolLM2-135M's texts, over sampling and over ARGS at equal compute?
+
+    python benchmarks/steering/transfer_q.py --out transfer_q.json
+
+Two rewards, each for free text and for a JSON document under a constraint:
+
+    kind words   pleasant words minus unpleasant ones, counted in a small lexicon: every beginning tells
+    at the end   free text: 1 if it ends with "!"; JSON: the last field, "stars", as a share of 5. Shows only at the end
+
+Methods: plain sampling, ARGS and Transfer Q* with the same top_k and alpha, all sampled at temperature 1. Transfer Q*
+runs max_rollout + 1 passes a token besides the model's own, so at equal compute the others may draw max_rollout + 2
+texts and keep the best by the reward itself ("best of"). Means over prompts with 95% intervals by bootstrap over prompts, and
+of the paired difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from intervals import interval, shown
+
+import guided
+from guided.demo.model import load_smollm2
+
+SUBJECTS = [
+    "a rainy day", "your neighbour's dog", "the new bridge", "breakfast", "an old violin", "the night train",
+    "a lost umbrella", "the garden in June", "a school trip", "the harbour", "a broken clock", "the first snow",
+    "a long letter", "the city library", "a mountain path", "the evening news",
+]  # fmt: skip
+KIND = set("good great love lovely happy joy beautiful wonderful nice best bright delicious friendly warm kind "
+           "perfect amazing fun pleasant excellent enjoy charming peaceful".split())  # fmt: skip
+UNKIND = set("bad sad hate ugly awful terrible worst dark cold angry poor boring broken lost fear unpleasant "
+             "hard wrong painful lonely".split())  # fmt: skip
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "review": {"type": "string", "minLength": 5, "maxLength": 60},
+        "stars": {"type": "integer", "minimum": 1, "maximum": 5},
+    },
+    "required": ["review", "stars"],
+    "additionalProperties": False,
+}
+
+
+def kind_words(texts: list[str]) -> list[float]:
+    words = [re.findall("[a-z]+", text.lower()) for text in texts]
+    return [float(sum((word in KIND) - (word in UNKIND) for word in each)) for each in words]
+
+
+def ends_with_joy(texts: list[str]) -> list[float]:
+    return [float(text.rstrip().endswith("!")) for text in texts]
+
+
+def stars(texts: list[str]) -> list[float]:
+    def one(text: str) -> float:
+        try:
+            return float(json.loads(text)["stars"]) / 5
+        except ValueError:
+            return 0.0
+
+    return [one(text) for text in texts]
+
+
+TASKS = {
+    "text, kind words": ("Write one short sentence about {}.", None, kind_words, 0.5),
+    "text, at the end": ("Write one short sentence about {}.", None, ends_with_joy, 0.2),
+    "JSON, kind words": ("Review {} as JSON with the fields review and stars (1 to 5).", SCHEMA, kind_words, 0.5),
+    "JSON, at the end": ("Review {} as JSON with the fields review and stars (1 to 5).", SCHEMA, stars, 0.2),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokens", type=int, default=28)
+    parser.add_argument("--top-k", type=int, default=5)
+    parser.add_argument("--max-rollout", type=int, default=10)
+    parser.add_argument("--only", nargs="*", help="task/method pairs, such as 'JSON, at the end/args'")
+    parser.add_argument("--out", type=Path, default=Path("transfer_q.json"))
+    given = parser.parse_args()
+    record: dict[str, Any] = json.loads(given.out.read_text()) if given.only and given.out.exists() else {}
+    loaded = load_smollm2()
+    for task in TASKS:
+        for method in ("plain", "args", "transfer_q"):
+            name = f"{task}/{method}"
+            if given.only is None or name in given.only:
+                record[name] = run(loaded, task, method, given)
+                given.out.write_text(json.dumps(record, indent=1))
+    report(record)
+
+
+def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
+    prompt, schema, reward, alpha = TASKS[task]
+    model, tokenizer = loaded.model, loaded.tokenizer
+    tokenizer.padding_side = "left"
+    turns = [[{"role": "user", "content": prompt.format(subject)}] for subject in SUBJECTS]
+    inputs = tokenizer.apply_chat_template(
+        turns, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
+    )
+    draws = 1 if method == "transfer_q" else given.max_rollout + 2
+    processor: Any = []
+    if schema is not None:
+        processor = guided.json(
+            schema, tokenizer=tokenizer, model=model, max_new_tokens=given.tokens, whitespace="compact"
+        )
+    if method == "args":
+        processor = processor + guided.args(reward, tokenizer=tokenizer, weight=1 / alpha, top_k=given.top_k,
+                                            eos_ids=[model.generation_config.eos_token_id])  # fmt: skip
+    if method == "transfer_q":
+        processor = processor + guided.transfer_q(policy=model, reward=reward, tokenizer=tokenizer, top_k=given.top_k,
+                                                  alpha=alpha, max_rollout=given.max_rollout)  # fmt: skip
+    torch.manual_seed(0)
+    begin = time.perf_counter()
+    out = model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=given.tokens, num_return_sequences=draws,
+                         logits_processor=processor)  # fmt: skip
+    seconds = time.perf_counter() - begin
+    texts = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    if schema is not None:
+        from jsonschema import validate
+
+        for text in texts:
+            validate(json.loads(text), schema)
+    rewards = np.array(reward(texts)).reshape(len(SUBJECTS), draws)
+    return {"rewards": rewards.tolist(), "seconds": seconds, "texts": texts[:: max(1, draws)]}
+
+
+def report(record: dict[str, Any]) -> None:
+    print(
+        "| task | method | mean reward (95%) | best of (95%) | Transfer Q* - mean (95%) | Transfer Q* - best of (95%) |"
+    )
+    print("|---|---|---|---|---|---|")
+    for task in TASKS:
+        own = record.get(f"{task}/transfer_q")
+        for method in ("plain", "args", "transfer_q"):
+            if (found := record.get(f"{task}/{method}")) is None:
+                continue
+            rewards = np.array(found["rewards"])
+            mean, best = rewards.mean(1), rewards.max(1)
+            cells = [shown(mean, 2), shown(best, 2) if rewards.shape[1] > 1 else ""]
+            if own is not None and method != "transfer_q":
+                reached = np.array(own["rewards"]).mean(1)
+                for other in (mean, best):
+                    difference, low, high = interval(reached - other)
+                    cells.append(f"{difference:+.2f} [{low:+.2f}, {high:+.2f}]")
+            else:
+                cells += ["", ""]
+            print(f"| {task} | {method} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
