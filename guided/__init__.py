@@ -8,6 +8,7 @@ alignment    transfer_q() args() controlled_decoding(): tokens re-weighted by wh
 search       contrastive, diverse, conditional, superposed, blockwise: for `generate(custom_generate=...)`
 generation   generate(), speculative(): several tokens a forward pass, by drafts that the constraint helps to make
 drafters     ways of guessing what comes next
+spans        exact_extract() project_label(): the best part of a text, the best place of marks
 sampling     mirostat() momentum(): samplers that compose with constraints
 conditioning aligned(): sampling from the model's law given the constraint
 schemas      Python types -> JSON Schema
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         not_degenerate,
         superposed_decoding,
     )
+    from guided.spans import Projection, Span, exact_extract, marked_texts, project_label
     from guided.speculation.loop import SpeculationWarning
     from guided.speculation.stats import Stats
     from guided.steering import (
@@ -107,8 +109,10 @@ __all__ = [
     "MirostatWarning",
     "NGrams",
     "ProcessorList",
+    "Projection",
     "RegexError",
     "SchemaError",
+    "Span",
     "SpeculationWarning",
     "Stage",
     "Stats",
@@ -139,6 +143,7 @@ __all__ = [
     "dola",
     "drafters",
     "ead",
+    "exact_extract",
     "fill_masks",
     "fit_value",
     "generate",
@@ -146,9 +151,11 @@ __all__ = [
     "json",
     "json_schema",
     "lol",
+    "marked_texts",
     "mirostat",
     "momentum",
     "not_degenerate",
+    "project_label",
     "proxy_tuning",
     "rapid",
     "regex",
@@ -193,6 +200,7 @@ _HOMES = {
         "not_degenerate",
         "superposed_decoding",
     ),
+    "guided.spans": ("Projection", "Span", "exact_extract", "marked_texts", "project_label"),
     "guided.tokenizers": ("use_tokenizer",),
     "guided.generation": ("GenerationOutput", "generate", "speculative"),
     "guided.speculation.loop": ("SpeculationWarning",),

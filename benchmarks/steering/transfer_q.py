@@ -9,8 +9,8 @@ Two rewards, each for free text and for a JSON document under a constraint:
 
 Methods: plain sampling, ARGS and Transfer Q* with the same top_k and alpha, all sampled at temperature 1. Transfer Q*
 runs max_rollout + 1 passes a token besides the model's own, so at equal compute the others may draw max_rollout + 2
-texts and keep the best by the reward itself ("best of"). Means over prompts with 95% intervals by bootstrap over prompts, and
-of the paired difference.
+texts and keep the best by the reward itself ("best of"). Means over prompts with 95% intervals by bootstrap
+over prompts, and of the paired difference.
 """
 
 from __future__ import annotations
