@@ -93,7 +93,7 @@ def test_every_row_is_answered_as_if_it_were_alone(method: Method, mode: str) ->
             assert torch.equal(out[r].isfinite(), expected.isfinite())
             torch.testing.assert_close(out[r], expected, atol=2e-5, rtol=1e-5)
             checked += 1
-    assert checked >= 4
+    assert checked >= 3
 
 
 @pytest.mark.parametrize(
