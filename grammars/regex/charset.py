@@ -150,6 +150,40 @@ def category(name: str) -> Charset | None:
     return normalise(pair for key in keys for pair in table[key])
 
 
+_BINARY = frozenset(
+    """ASCII_Hex_Digit AHex Alphabetic Alpha Bidi_Control Cased Dash Default_Ignorable_Code_Point Diacritic Emoji
+    Emoji_Component Emoji_Modifier Emoji_Modifier_Base Emoji_Presentation Extended_Pictographic Extender Grapheme_Base
+    Grapheme_Extend Hex_Digit ID_Continue IDC ID_Start IDS Ideographic Ideo Join_Control Lowercase Lower Math
+    Noncharacter_Code_Point Pattern_Syntax Pattern_White_Space Quotation_Mark Regional_Indicator Sentence_Terminal
+    Soft_Dotted Terminal_Punctuation Unified_Ideograph Uppercase Upper Variation_Selector White_Space space XID_Continue
+    XID_Start""".split()
+)
+
+
+@lru_cache(maxsize=64)
+def script_or_binary(name: str) -> Charset | None:
+    """The characters of a script ("Script=Greek", "sc=Grek") or of a binary property of ECMA-262; None when unknown.
+
+    Python's own tables lack both; the package `regex`, on which transformers depends, has them.
+    """
+    key = name.partition("=")[0]
+    if key not in ("Script", "sc", "Script_Extensions", "scx") and name not in _BINARY:
+        return None
+    try:
+        import regex
+    except ImportError:
+        return None
+    try:
+        pattern = regex.compile(rf"\p{{{name}}}+")
+    except regex.error:
+        return None
+    pairs: list[tuple[int, int]] = []
+    for first, last in ((0, 0xD7FF), (0xE000, 0x10FFFF)):
+        text = "".join(map(chr, range(first, last + 1)))
+        pairs.extend((first + found.start(), first + found.end() - 1) for found in pattern.finditer(text))
+    return normalise(pairs)
+
+
 @lru_cache(maxsize=1)
 def _case_classes() -> dict[int, frozenset[int]]:
     """Each cased character -> all characters that differ from it by case only (simple mappings)."""

@@ -363,10 +363,14 @@ class _Parser:
         key, _, value = name.rpartition("=")
         found = cs.category(value) if key in ("", "gc", "General_Category") else None
         if found is None:
+            found = cs.script_or_binary(name)
+        if found is None:
             self.fail(
                 f"the property {name!r} is not known.",
-                "General categories (L, Lu, Nd, ...) are; write ranges for the rest.", start, self.at - start,
-            )  # fmt: skip
+                "General categories, scripts and binary properties are; write ranges for the rest.",
+                start,
+                self.at - start,
+            )
         return cs.complement(found) if negated else found
 
     # --- bracket expressions ------------------------------------------------------------------------------------

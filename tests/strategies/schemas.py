@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["circular", "instances", "scalars", "schemas"]
+__all__ = ["circular", "drafts", "instances", "scalars", "schemas"]
 
 NAMES = ("a", "b", "c", "ab")
 STRINGS = ("", "a", "b", "ab", "abc", "bb")
@@ -104,6 +104,49 @@ def schemas(keywords: tuple[str, ...] | list[str] = FULL) -> st.SearchStrategy[d
     leaves = st.booleans() | extend(st.booleans() | st.just({"type": "string"})) | st.just({"$ref": "#/$defs/d"})
     nodes = st.recursive(leaves, extend, max_leaves=6)
     return st.builds(_with_definition, extend(nodes), extend(nodes).filter(lambda schema: not circular(schema)))
+
+
+FORMATS = ("date", "ipv4", "uuid", "no-such-format")
+TEXTS = ("2020-02-29", "2019-02-29", "1.2.3.4", "1.2.3", "6e6b7e6a-0000-4000-8000-00000000000A", "{}", "e30=")
+SINCE = {
+    6: "const contains propertyNames".split(),
+    7: "if then else contentEncoding contentMediaType".split(),
+    2019: "minContains maxContains dependentRequired dependentSchemas unevaluatedItems unevaluatedProperties".split(),
+    2020: "prefixItems $dynamicRef".split(),
+}
+
+
+def drafts(year: int) -> dict[str, st.SearchStrategy[Any]]:
+    """The keywords of a draft (4, 6, 7, 2019, 2020) as that draft writes them, with values, one level deep."""
+    inner: st.SearchStrategy[Any] = st.booleans() if year > 4 else st.just({"not": {}}) | st.just({})
+    inner |= st.fixed_dictionaries({"type": st.sampled_from(TYPES)}) | st.builds(lambda v: {"enum": v}, _few(scalars()))
+    if year > 4:
+        inner |= st.builds(lambda v: {"const": v}, scalars())
+    inner |= st.builds(lambda name: {"required": [name]}, st.sampled_from(NAMES)) | st.just({"$ref": "#/definitions/d"})
+    table = _keywords(inner)
+    new = {keyword for since, keywords in SINCE.items() if since > year for keyword in keywords}
+    table = {keyword: values for keyword, values in table.items() if keyword not in new}
+    table |= {
+        "format": st.sampled_from(FORMATS),
+        "dependencies": st.dictionaries(st.sampled_from(NAMES), inner | _few(st.sampled_from(NAMES)), max_size=2),
+        "$ref": st.just("#/definitions/d"),
+    }
+    if year < 2020:
+        table |= {"items": inner | _few(inner), "additionalItems": inner}
+    if year == 4:
+        table |= {"exclusiveMinimum": st.booleans(), "exclusiveMaximum": st.booleans()}
+    if year >= 7:
+        table |= {"contentEncoding": st.just("base64"), "contentMediaType": st.just("application/json")}
+    if year == 2019:
+        table["properties"] |= st.just({"a": {"$recursiveRef": "#"}})
+    if year == 2020:
+        table["$dynamicRef"] = st.just("#d")
+        table["items"] |= st.just({"$dynamicRef": "#d"})
+    return table
+
+
+def _few(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(values, min_size=1, max_size=3)
 
 
 def circular(schema: Any) -> bool:
