@@ -3,6 +3,7 @@
     model.generate(**inputs, logits_processor=guided.json(schema, tokenizer=tokenizer))
 
 constraints  json() regex() choice() any_json() batch(): each gives a list for `generate(logits_processor=...)`
+             substring() words() tagged() think() tools(), and then() optional() repeat() | & to combine them
 steering     cad() adacad() icd() dola() lol() vdgd() contrastive_decoding() proxy_tuning() consult() ead() rapid()
 alignment    transfer_q() args() controlled_decoding(): tokens re-weighted by what they lead to
 search       contrastive, diverse, conditional, superposed, blockwise: for `generate(custom_generate=...)`
@@ -11,6 +12,7 @@ drafters     ways of guessing what comes next
 spans        exact_extract() project_label(): the best part of a text, the best place of marks
 sampling     mirostat() momentum(): samplers that compose with constraints
 conditioning aligned(): sampling from the model's law given the constraint
+parsing      parse() and partial_json(): texts back to typed values
 schemas      Python types -> JSON Schema
 tokenizers   the process-wide default tokenizer, and what is read of a tokenizer and a model
 cli, demo    the command `guided`
@@ -30,16 +32,22 @@ if TYPE_CHECKING:
         Grammar,
         GrammarError,
         GuidedError,
+        Marker,
         Matcher,
         RegexError,
         SchemaError,
+        Tag,
         TokenizerError,
         UnsatisfiableSchema,
+        UnsupportedGrammar,
         UnsupportedSchema,
         Vocabulary,
         compile_choice,
         compile_json_schema,
         compile_regex,
+        compile_substring,
+        compile_tagged,
+        compile_words,
         fill_masks,
     )
     from guided import drafters
@@ -50,9 +58,11 @@ if TYPE_CHECKING:
         fit_value,
         transfer_q,
     )
+    from guided.combinators import constrain, optional, repeat, then
     from guided.conditioning import AlignedOutput, AlignmentWarning, aligned
-    from guided.constraints import any_json, batch, choice, json, regex
+    from guided.constraints import any_json, batch, choice, json, regex, substring, words
     from guided.generation import GenerationOutput, generate, speculative
+    from guided.parsing import Call, ParseError, parse, partial_json
     from guided.sampling import mirostat, momentum
     from guided.schemas import check, json_schema
     from guided.search import (
@@ -80,7 +90,10 @@ if TYPE_CHECKING:
         rapid,
         vdgd,
     )
+    from guided.streaming import PartialStreamer
+    from guided.tagging import Region, TaggedText, tagged, think
     from guided.tokenizers import use_tokenizer
+    from guided.toolcalls import Tool, ToolReply, tools
     from processors import (
         CompositionError,
         ConstraintWarning,
@@ -96,6 +109,7 @@ __all__ = [
     "AlignedOutput",
     "AlignmentWarning",
     "BudgetExceeded",
+    "Call",
     "CompositionError",
     "ConstraintWarning",
     "DeadEnd",
@@ -105,20 +119,29 @@ __all__ = [
     "Grammar",
     "GrammarError",
     "GuidedError",
+    "Marker",
     "Matcher",
     "MirostatWarning",
     "NGrams",
+    "ParseError",
+    "PartialStreamer",
     "ProcessorList",
     "Projection",
     "RegexError",
+    "Region",
     "SchemaError",
     "Span",
     "SpeculationWarning",
     "Stage",
     "Stats",
+    "Tag",
+    "TaggedText",
     "TokenizerError",
+    "Tool",
+    "ToolReply",
     "UnsatisfiableSchema",
     "UnsupportedGeneration",
+    "UnsupportedGrammar",
     "UnsupportedSchema",
     "Vocabulary",
     "adacad",
@@ -134,7 +157,11 @@ __all__ = [
     "compile_choice",
     "compile_json_schema",
     "compile_regex",
+    "compile_substring",
+    "compile_tagged",
+    "compile_words",
     "conditional_beam_search",
+    "constrain",
     "consult",
     "contrastive_decoding",
     "contrastive_search",
@@ -155,15 +182,25 @@ __all__ = [
     "mirostat",
     "momentum",
     "not_degenerate",
+    "optional",
+    "parse",
+    "partial_json",
     "project_label",
     "proxy_tuning",
     "rapid",
     "regex",
+    "repeat",
     "speculative",
+    "substring",
     "superposed_decoding",
+    "tagged",
+    "then",
+    "think",
+    "tools",
     "transfer_q",
     "use_tokenizer",
     "vdgd",
+    "words",
 ]
 
 _HOMES = {
@@ -174,7 +211,12 @@ _HOMES = {
         "fit_value",
         "transfer_q",
     ),
-    "guided.constraints": ("any_json", "batch", "choice", "json", "regex"),
+    "guided.combinators": ("constrain", "optional", "repeat", "then"),
+    "guided.constraints": ("any_json", "batch", "choice", "json", "regex", "substring", "words"),
+    "guided.parsing": ("Call", "ParseError", "parse", "partial_json"),
+    "guided.streaming": ("PartialStreamer",),
+    "guided.tagging": ("Region", "TaggedText", "tagged", "think"),
+    "guided.toolcalls": ("Tool", "ToolReply", "tools"),
     "guided.sampling": ("mirostat", "momentum"),
     "guided.conditioning": ("AlignedOutput", "AlignmentWarning", "aligned"),
     "guided.schemas": ("check", "json_schema"),

@@ -11,14 +11,23 @@ import json as _json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Literal
 
-from grammars import Grammar, Matcher, compile_choice, compile_json_schema, compile_regex
+from grammars import (
+    Grammar,
+    Matcher,
+    compile_choice,
+    compile_json_schema,
+    compile_regex,
+    compile_substring,
+    compile_words,
+)
+from guided.parsing import reader
 from guided.schemas import json_schema
 from guided.tokenizers import EosIds, resolve_vocabulary
+from processors.combined import only_constraint
 from processors.composition import ProcessorList
 from processors.constraint import Constraint, ConstraintProcessor, OnBudget
-from processors.errors import CompositionError
 
-__all__ = ["any_json", "batch", "choice", "json", "regex"]
+__all__ = ["any_json", "batch", "choice", "json", "regex", "substring", "words"]
 
 _KEPT = 128  # compiled grammars of each kind
 
@@ -73,6 +82,8 @@ def json(
                        the limit only what can still be completed is allowed (`on_budget="cut"`: do not)
     `prefix`           the prompt already ends with this much of the document
 
+    `guided.json(Person).parse(text)` gives the typed value of what was written, see `guided.parse`.
+
     Errors: `SchemaError`, `UnsatisfiableSchema`, `UnsupportedSchema` with a JSON pointer; `BudgetExceeded` when not
     even the shortest document fits into `max_new_tokens`; `GenerationError` when no document begins with `prefix`;
     `TokenizerError` without a tokenizer, or when its bytes cannot be read.
@@ -88,7 +99,7 @@ def json(
     compile_it = functools.partial(compile_json_schema, specification, registry=registry, **options)
     text = _text(specification) if registry is None else None
     grammar = compile_it() if text is None else _grammars.get(("json", text, *options.values()), compile_it)
-    return _constrain(grammar, tokenizer, model, eos_ids, max_new_tokens, on_budget, prefix)
+    return _constrain(grammar, tokenizer, model, eos_ids, max_new_tokens, on_budget, prefix, reader(schema))
 
 
 def any_json(**options: Any) -> ProcessorList:
@@ -134,6 +145,61 @@ def choice(
     return _constrain(grammar, tokenizer, model, eos_ids, max_new_tokens, on_budget, prefix)
 
 
+def substring(
+    text: str,
+    *,
+    boundary: Literal["characters", "words"] = "characters",
+    tokenizer: Any = None,
+    model: Any = None,
+    eos_ids: EosIds = None,
+    max_new_tokens: int | None = None,
+    on_budget: OnBudget = "finish",
+    prefix: str | bytes = "",
+) -> ProcessorList:
+    """The output is a span of `text`, copied letter by letter; thousands of words are fine.
+
+    `boundary`: "words": a span neither begins nor ends inside a word. A span may begin with the space before a word,
+    as most tokens do. The other options are those of `guided.json`.
+
+    Errors: `GrammarError` for an empty text; the others are those of `guided.json`.
+    """
+    grammar = _grammars.get(("substring", boundary, text), lambda: compile_substring(text, boundary=boundary))
+    return _constrain(grammar, tokenizer, model, eos_ids, max_new_tokens, on_budget, prefix)
+
+
+def words(
+    required: Iterable[str | Sequence[str]] = (),
+    forbidden: Iterable[str] = (),
+    *,
+    whole_words: bool = True,
+    ignore_case: bool = False,
+    within: str | Grammar | None = None,
+    tokenizer: Any = None,
+    model: Any = None,
+    eos_ids: EosIds = None,
+    max_new_tokens: int | None = None,
+    on_budget: OnBudget = "finish",
+    prefix: str | bytes = "",
+) -> ProcessorList:
+    """The output holds all `required` words and no `forbidden` one; it may end once the required ones have occurred.
+
+    `required`      words or phrases; a list among them holds forms of which one must occur
+    `whole_words`   "cat" does not occur in "concatenate"
+    `ignore_case`   simple case mappings
+    `within`        a pattern, or a regular grammar, that the output matches as well
+    `max_new_tokens` lets the missing words be written in time; the other options are those of `guided.json`
+
+    >>> guided.words(["river", ["swim", "swims", "swam"]], ["very"], tokenizer=tokenizer)  # doctest: +SKIP
+
+    Errors: `GrammarError` for empty words, and for conditions that exclude each other; `UnsupportedGrammar` for a
+    `within` that is not regular; the others are those of `guided.json`.
+    """
+    grammar = compile_words(required, forbidden, whole_words=whole_words, ignore_case=ignore_case)
+    if within is not None:
+        grammar = grammar & (compile_regex(within) if isinstance(within, str) else within)
+    return _constrain(grammar, tokenizer, model, eos_ids, max_new_tokens, on_budget, prefix)
+
+
 def batch(constraints: Sequence[ProcessorList | None]) -> ProcessorList:
     """Another constraint for each prompt of a batch; None leaves a prompt's output free.
 
@@ -144,19 +210,8 @@ def batch(constraints: Sequence[ProcessorList | None]) -> ProcessorList:
     Errors: `CompositionError` for items that are not plain constraints of one tokenizer. Compose the batch instead:
     `guided.batch([...]) + other`.
     """
-    return ProcessorList([ConstraintProcessor([_only_constraint(item) for item in constraints], per_prompt=True)])
-
-
-def _only_constraint(item: Any) -> Constraint | None:
-    if item is None:
-        return None
-    parts = item.parts if isinstance(item, ProcessorList) else (item,)
-    if len(parts) == 1 and isinstance(parts[0], ConstraintProcessor) and len(parts[0].constraints) == 1:
-        return parts[0].constraints[0]
-    raise CompositionError(
-        f"{item!r} is not one constraint",
-        "Give guided.json(...), guided.regex(...) or None for each prompt; compose after that: batch(...) + other.",
-    )
+    owners = [None if item is None else only_constraint(item) for item in constraints]
+    return ProcessorList([ConstraintProcessor(owners, per_prompt=True)])
 
 
 def _constrain(
@@ -167,6 +222,7 @@ def _constrain(
     max_new_tokens: int | None,
     on_budget: OnBudget,
     prefix: str | bytes,
+    read: Callable[[str], Any] | None = None,
 ) -> ProcessorList:
     vocabulary = resolve_vocabulary(tokenizer, model, eos_ids)
     constraint = Constraint(
@@ -175,6 +231,8 @@ def _constrain(
         prefix=prefix.encode() if isinstance(prefix, str) else bytes(prefix),
         max_new_tokens=max_new_tokens,
         on_budget=on_budget,
+        grammar=grammar,
+        reader=read,
     )
     return ProcessorList([ConstraintProcessor([constraint])])
 

@@ -37,6 +37,11 @@ def json_schema(schema: Any) -> dict[str, Any] | bool:
     return _from_type(schema)
 
 
+def is_schema(schema: Any) -> bool:
+    """Whether it is a JSON Schema itself, and no Python type."""
+    return isinstance(schema, dict | bool | str)
+
+
 def check(schema: Any, *, format: str = "assert", content: str = "annotate", registry: Any = None) -> Report:
     """What of a schema is enforced, per JSON pointer: each keyword, how, and which places have no instance.
 
@@ -72,7 +77,7 @@ def _from_type(annotation: Any) -> dict[str, Any]:
             "", f"{annotation!r} is a Python type, which takes pydantic", "pip install pydantic, or pass a dict."
         ) from error
     try:
-        return TypeAdapter(_readable(annotation)).json_schema(schema_generator=_closed_generator())
+        return TypeAdapter(readable(annotation)).json_schema(schema_generator=_closed_generator())
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError) as error:
         first = str(error).splitlines()[0]
         raise SchemaError(
@@ -80,7 +85,7 @@ def _from_type(annotation: Any) -> dict[str, Any]:
         ) from error
 
 
-def _readable(annotation: Any) -> Any:
+def readable(annotation: Any) -> Any:
     """Before Python 3.12 pydantic cannot read `typing.TypedDict`; the same one from typing_extensions it can."""
     if sys.version_info >= (3, 12) or type(annotation) is not typing._TypedDictMeta:  # type: ignore[attr-defined]
         return annotation
@@ -103,7 +108,8 @@ def _closed_generator() -> Any:
     from pydantic.json_schema import GenerateJsonSchema
 
     class Closed(GenerateJsonSchema):
-        """Objects with declared fields take no others, unless their class says so."""
+        """Objects with declared fields take no others, unless their class says so; and what pydantic refuses when it
+        reads a value, though its own schema of the type allows it, is ruled out."""
 
         def model_schema(self, schema: Any) -> Any:
             made = super().model_schema(schema)
@@ -114,6 +120,31 @@ def _closed_generator() -> Any:
 
         def typed_dict_schema(self, schema: Any) -> Any:
             return _close(super().typed_dict_schema(schema))
+
+        def date_schema(self, schema: Any) -> Any:
+            return super().date_schema(schema) | {"pattern": "^(?!0000)"}
+
+        def datetime_schema(self, schema: Any) -> Any:
+            return super().datetime_schema(schema) | {"pattern": "^(?!0000)(?!.*:60)"}  # nor a leap second
+
+        def time_schema(self, schema: Any) -> Any:
+            return super().time_schema(schema) | {"pattern": "^(?!.*:60)"}
+
+        def timedelta_schema(self, schema: Any) -> Any:
+            return super().timedelta_schema(schema) | {"pattern": "^[^0-9]*([0-9]{1,5}[^0-9]+)*$"}
+
+        def decimal_schema(self, schema: Any) -> Any:
+            made = super().decimal_schema(schema)
+            places, digits = schema.get("decimal_places"), schema.get("max_digits")
+            for branch in made.get("anyOf", ()):
+                if branch.get("type") == "number" and places is not None:
+                    branch["multipleOf"] = float(f"1e-{places}")
+                if branch.get("type") == "number" and digits is not None:
+                    most = 10 ** (digits - (places or 0))
+                    branch.setdefault("exclusiveMaximum", most)
+                    branch.setdefault("exclusiveMinimum", -most)
+                    branch.setdefault("multipleOf", 1)
+            return made
 
     return Closed
 

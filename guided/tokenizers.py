@@ -33,6 +33,12 @@ def use_tokenizer(tokenizer: Any, *, model: Any = None, eos_ids: EosIds = None) 
     _default.clear()
     if tokenizer is not None:
         _default["vocabulary"] = resolve_vocabulary(tokenizer, model, eos_ids)
+        _default["tokenizer"] = tokenizer
+
+
+def default_tokenizer() -> Any:
+    """What `use_tokenizer` was given, None without one."""
+    return _default.get("tokenizer")
 
 
 def resolve_vocabulary(tokenizer: Any = None, model: Any = None, eos_ids: EosIds = None) -> Vocabulary:

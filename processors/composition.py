@@ -151,6 +151,40 @@ class ProcessorList(LogitsProcessorList):
         self._fuse([*list.__iter__(self), other])
         return self
 
+    def __or__(self, other: Any) -> ProcessorList:
+        """Texts of either constraint; both lists hold just a constraint, or one operand is a string."""
+        from grammars.combine import either
+        from processors.combined import combine
+
+        return combine(either, [self, other])
+
+    def __ror__(self, other: Any) -> ProcessorList:
+        from grammars.combine import either
+        from processors.combined import combine
+
+        return combine(either, [other, self])
+
+    def __and__(self, other: Any) -> ProcessorList:
+        """Texts of both constraints, see `grammars.combine.both`: exact, or `UnsupportedGrammar`."""
+        from grammars.combine import both
+        from processors.combined import combine
+
+        return combine(both, [self, other])
+
+    def parse(self, written: str | Iterable[int], prompt: int = 0) -> Any:
+        """The value of a finished output under the constraint in this list (of prompt `prompt` of a batch).
+
+        `written`: what was generated, without the prompt, as text or as ids (a list, or a row of a tensor). Ids are the
+        safer ones where special tokens have a meaning, as in tool calls.
+
+        Errors: `CompositionError` without a constraint; what its reader raises (`ParseError`) for other texts.
+        """
+        for part in self.parts:
+            if isinstance(part, ConstraintProcessor):
+                constraint = part.constraints[prompt if part.per_prompt else 0]
+                return written if constraint is None else constraint.parse(written)
+        raise CompositionError(f"{self!r} has no constraint to read a text by", "Call parse of guided.json(...) or so.")
+
     def append(self, other: Any) -> None:
         """Compose with `other` in place."""
         self._fuse([*list.__iter__(self), other])

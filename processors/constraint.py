@@ -20,7 +20,7 @@ from __future__ import annotations
 import inspect
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -54,14 +54,20 @@ class VocabularyLike(Protocol):
     words: int
     eos_ids: tuple[int, ...]
 
+    def token_bytes(self, token: int) -> bytes:
+        """What a token writes."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Constraint:
     """What one sequence may be: a way to make matchers, and how the text begins and must end.
 
-    `start` makes a matcher at the beginning of the text; `prefix` has already been written, by the prompt;
-    `max_new_tokens` is the limit given to `generate` (EOS counts), and with `on_budget="finish"` only tokens from which
-    the text can still be completed within it are allowed. Immutable and shared; compared by identity.
+    `grammar` is what the matchers follow, for those who combine constraints; `reader` makes a value of a finished text
+    and `decode` a text of ids (`parse`); all of them may be missing. `start` makes a matcher at the beginning of the
+    text; `prefix` has already been written, by the prompt; `max_new_tokens` is the limit given to `generate` (EOS
+    counts), and with `on_budget="finish"` only tokens from which the text can still be completed within it are allowed.
+    Immutable and shared; compared by identity.
 
     Errors: `GenerationError` when the text cannot begin with `prefix`; `BudgetExceeded` when not even the shortest text
     fits into `max_new_tokens`.
@@ -72,6 +78,28 @@ class Constraint:
     prefix: bytes = b""
     max_new_tokens: int | None = None
     on_budget: OnBudget = "finish"
+    grammar: Any = None
+    reader: Callable[[str], Any] | None = None
+
+    decode: Callable[[list[int]], str] | None = None
+
+    def parse(self, written: str | Iterable[int]) -> Any:
+        """The value of a finished output, text or ids (to EOS), that goes on from `prefix`; its text without a reader.
+
+        Of ids, special tokens are left out but for those that the constraint speaks of.
+        """
+        if not isinstance(written, str):
+            ids: list[int] = []
+            for token in map(int, written):
+                if token in self.vocabulary.eos_ids:
+                    break
+                ids.append(token)
+            if self.decode is not None:
+                written = self.decode(ids)
+            else:
+                written = b"".join(map(self.vocabulary.token_bytes, ids)).decode("utf-8", "replace")
+        whole = self.prefix.decode() + written
+        return whole if self.reader is None else self.reader(whole)
 
     def __post_init__(self) -> None:
         if self.on_budget not in ("finish", "cut"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from grammars.automaton.free_text import FreeText
 from grammars.combine.lowering import Assembly, Recipe, compile_recipe, marker_words, part
@@ -42,7 +43,7 @@ class Tag:
     """A region: after `trigger` comes a text of `body`, then `end` (None: nothing)."""
 
     trigger: Marker | str
-    body: Grammar | str
+    body: Any  # Grammar or str; a constraint where `guided.tagged` takes it
     end: Marker | str | None = None
 
 
