@@ -150,14 +150,14 @@ def main() -> None:
     model = loaded.model
     methods = {
         "plain": lambda rows: None,
-        "cad, alpha 0.5": lambda rows: guided.cad(model, padded(loaded, [bare[i] for i in rows]), alpha=0.5),
         "cad, alpha 1": lambda rows: guided.cad(model, padded(loaded, [bare[i] for i in rows]), alpha=1.0),
-        "cad, alpha 1, plausibility 0.05": lambda rows: guided.cad(
-            model, padded(loaded, [bare[i] for i in rows]), alpha=1.0, plausibility=0.05
-        ),
         "adacad": lambda rows: guided.adacad(model, padded(loaded, [bare[i] for i in rows])),
     }
-    answers = {name: answer_all(loaded, full, make) for name, make in methods.items()}
+    answers = {}
+    for name, make in methods.items():
+        answers[name] = answer_all(loaded, full, make)
+        agreeing = sum(agrees(item, answer) for item, answer in zip(chosen, answers[name], strict=True))
+        print(f"{name}: {agreeing:.0f} of {len(chosen)} agree with the passage", flush=True)
     without = answer_all(loaded, bare, lambda rows: None)
     known = [item.remembered.lower() in answer.lower() for item, answer in zip(chosen, without, strict=True)]
     print(f"without the passage the model names the remembered answer in {sum(known)} of {len(chosen)}")

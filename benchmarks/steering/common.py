@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from intervals import interval
 
 from guided.demo.model import LoadedModel, load_smollm2
 
-__all__ = ["Answers", "answer_all", "arguments", "chat_ids", "interval", "load", "report"]
+__all__ = ["Answers", "answer_all", "arguments", "chat_ids", "load", "padded", "report"]
 
-Make = Callable[[list[int]], Any]  # steering for the rows with these numbers, or None
+Make = Callable[[list[int]], Any]  # steering for the items with these numbers, or None
 
 
 def load() -> LoadedModel:
@@ -29,11 +29,9 @@ def load() -> LoadedModel:
 
 
 def chat_ids(loaded: LoadedModel, user: str, opening: str = "") -> list[int]:
-    """One user turn, and the beginning of the assistant's."""
-    text = loaded.tokenizer.apply_chat_template(
-        [{"role": "user", "content": user}], add_generation_prompt=True, tokenize=False
-    )
-    return list(loaded.tokenizer(text + opening, add_special_tokens=False)["input_ids"])
+    """One user turn in the model's markup, without the system prompt, and the beginning of the assistant's."""
+    text = f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{opening}"
+    return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def padded(loaded: LoadedModel, prompts: Sequence[list[int]]) -> dict[str, torch.Tensor]:
@@ -44,9 +42,9 @@ Answers = list[str]
 
 
 def answer_all(
-    loaded: LoadedModel, prompts: list[list[int]], make: Make, *, max_new_tokens: int = 8, batch: int = 16
+    loaded: LoadedModel, prompts: list[list[int]], make: Make, *, max_new_tokens: int = 5, batch: int = 16
 ) -> Answers:
-    """Greedy answers, in batches of prompts of similar length."""
+    """Greedy answers, in batches of prompts of similar length; `make` gives a batch's steering, by item number."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: list[str] = [""] * len(prompts)
     for start in range(0, len(order), batch):
@@ -58,15 +56,6 @@ def answer_all(
         for row, ids in zip(rows, out[:, inputs["input_ids"].shape[1] :], strict=True):
             found[row] = loaded.text(ids)
     return found
-
-
-def interval(values: Sequence[float], *, resamples: int = 10_000, seed: int = 0) -> tuple[float, float, float]:
-    """Mean and its 95% interval by bootstrap over items."""
-    data = np.asarray(values, dtype=float)
-    random = np.random.default_rng(seed)
-    means = data[random.integers(0, len(data), (resamples, len(data)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(data.mean()), float(low), float(high)
 
 
 def arguments(description: str) -> argparse.Namespace:
