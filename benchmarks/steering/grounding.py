@@ -34,13 +34,10 @@ def scenes() -> list[tuple[str, str, str, tuple[str, str]]]:
 
 
 @torch.no_grad()
-def step(model: Any, prompt: list[int], steer: Any) -> torch.Tensor:
-    """Probabilities [V] of the next token."""
-    ids = torch.tensor([prompt])
-    scores = model(ids).logits[:, -1].float()
-    if steer is not None:
-        scores = steer(ids, scores)
-    return scores.softmax(-1)[0]
+def logits(model: Any, ids: list[int]) -> torch.Tensor:
+    """[length, V]."""
+    found: torch.Tensor = model(torch.tensor([ids])).logits[0].float()
+    return found
 
 
 def main() -> None:
@@ -49,21 +46,25 @@ def main() -> None:
     model, tokenizer = loaded.model, loaded.tokenizer
     token = {colour: tokenizer(colour)["input_ids"][0] for colour in COLOURS}
     assert len(set(token.values())) == len(COLOURS)
+    described: dict[str, torch.Tensor] = {}
     for place in ("without the description in the prompt", "with it"):
         share: dict[str, list[float]] = {}
         right: dict[str, list[float]] = {}
         for text, thing, colour, both in scenes()[: options.limit]:
             before = text + " " if place == "with it" else "There is a table with things on it. "
             prompt = chat_ids(loaded, f"{before}Which colour has the {thing}?", f"The colour of the {thing} is")
-            description = tokenizer(text)["input_ids"]
+            if text not in described:
+                described[text] = logits(model, tokenizer(text)["input_ids"])[:-1]
+            written = described[text]
             methods = {
                 "plain": None,
-                "vdgd": guided.vdgd(model, description, alpha=0.001),
-                "vdgd, mix 0.5": guided.vdgd(model, description, alpha=0.001, mix=0.5),
-                "vdgd, mean": guided.vdgd(model, description, alpha=0.001, reduction="mean"),
+                "vdgd": guided.vdgd(description_logits=written, alpha=0.001),
+                "vdgd, mix 0.5": guided.vdgd(description_logits=written, alpha=0.001, mix=0.5),
+                "vdgd, mean": guided.vdgd(description_logits=written, alpha=0.001, reduction="mean"),
             }
+            plain = logits(model, prompt)[-1:]
             for name, steer in methods.items():
-                p = step(model, prompt, steer)
+                p = (plain if steer is None else steer(torch.tensor([prompt]), plain)).softmax(-1)[0]
                 words = {each: float(p[token[each]]) for each in COLOURS}
                 total = sum(words.values())
                 share.setdefault(name, []).append(sum(words[each] for each in both) / total if total else 0.0)

@@ -9,7 +9,6 @@ The amateur is the same model under a prompt that asks for misconceptions. plaus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -63,11 +62,9 @@ QUESTIONS = [
 ]
 
 
-@torch.no_grad()
-def score(model: Any, prompt: list[int], answer: list[int], steer: Any) -> float:
-    """Sum of log-probabilities of the answer's tokens, over the number of tokens."""
+def score(logits: torch.Tensor, prompt: list[int], answer: list[int], steer: Any) -> float:
+    """Sum of log-probabilities of the answer's tokens, over the number of tokens; logits [1, length, V]."""
     ids = torch.tensor([prompt + answer])
-    logits = model(ids).logits.float()
     steps = [logits[:, len(prompt) - 1 + k] for k in range(len(answer))]
     if steer is None:
         rows = [step.log_softmax(-1) for step in steps]
@@ -90,13 +87,17 @@ def main() -> None:
             "plain": None,
             "icd": guided.icd(model, evil, plausibility=0),
             "dola, high": guided.dola(model, layers=(15, 20, 25), plausibility=0),
-            "icd and refocusing": guided.lol(model, evil, instructed=honest, omega=0, plausibility=0),
             "lol": guided.lol(model, evil, instructed=honest, plausibility=0),
             "lol, beta 2": guided.lol(model, evil, instructed=honest, beta=2.0, omega=0.1, plausibility=0),
         }
-        answers: Sequence[list[int]] = [tokenizer(text)["input_ids"] for text in (true, false)]
-        for name, steer in methods.items():
-            good, bad = (score(model, prompt, answer, steer) for answer in answers)
+        scores: dict[str, list[float]] = {name: [] for name in methods}
+        for text in (true, false):
+            answer = tokenizer(text)["input_ids"]
+            with torch.no_grad():  # the layers are read from this call
+                logits = model(torch.tensor([prompt + answer])).logits.float()
+            for name, steer in methods.items():
+                scores[name].append(score(logits, prompt, answer, steer))
+        for name, (good, bad) in scores.items():
             odds.setdefault(name, []).append(good - bad)
     report("log-odds of the true answer, nats a token", odds, options.out, unit="")
     half = len(odds["plain"]) // 2
