@@ -70,6 +70,6 @@ def test_the_constraint_holds_all_the_same(model: Any, trained: Any, acceptance:
 
 
 @pytest.mark.parametrize("options", [{"epsilon": 0.0}, {"epsilon": 1.0}, {"delta": 0.0}, {"delta": 1.5}])
-def test_useless_thresholds_are_refused(options: dict[str, float]) -> None:
+def test_useless_thresholds_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="epsilon"):
         Typical(**options)

@@ -117,7 +117,7 @@ def test_the_tree_holds_the_likeliest_paths(model: Any, trained: Any) -> None:
         first = heads.unroll(hidden, torch.tensor([[9]]))[0][0].log_softmax(-1)[0]
         pairs = torch.stack([torch.full((size,), 9), heads.vocabulary], dim=1)
         second = heads.unroll(hidden.repeat(size, 1), pairs)[0][1].log_softmax(-1)
-    scores = {(int(heads.vocabulary[a]),): float(first[a]) for a in range(size)}
+    scores: dict[tuple[int, ...], float] = {(int(heads.vocabulary[a]),): float(first[a]) for a in range(size)}
     scores |= {
         (int(heads.vocabulary[a]), int(heads.vocabulary[b])): float(first[a] + second[a, b])
         for a in range(size) for b in range(size)
