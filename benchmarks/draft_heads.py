@@ -1,8 +1,10 @@
-"""Trained heads beside drafters that need no training, on free text: `python benchmarks/draft_heads.py heads.safetensors`.
+"""Trained heads beside drafters that need no training, on free text.
 
-Greedy answers to prompts about topics that the built-in training prompts never mention. Every way writes every answer, in
-turns, in one process; output must be that of plain `generate`. Tokens a pass do not depend on the machine; seconds are
-given as ratios to plain `generate` of the same prompts.
+    python benchmarks/draft_heads.py heads.safetensors
+
+Greedy answers to prompts about topics that the built-in training prompts never mention. Every way writes every answer,
+in turns, in one process; output must be that of plain `generate`. Tokens a pass do not depend on the machine; seconds
+are given as ratios to plain `generate` of the same prompts.
 """
 
 from __future__ import annotations
