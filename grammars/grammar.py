@@ -12,7 +12,7 @@ from grammars.automaton.terminals import current_store
 from grammars.errors import GrammarError, SchemaError, shorten
 
 _MAGIC = b"guided grammar 1\n"
-_COMBINED = ("then", "either", "both", "repeat", "substring", "words", "tagged", "until", "marker")
+_COMBINED = ("then", "either", "both", "repeat", "substring", "words", "tagged", "until", "free", "marker")
 
 __all__ = ["Grammar", "compile_choice", "compile_json_schema", "compile_regex"]
 

@@ -15,6 +15,7 @@ from guided.speculation.stats import Stats
 from guided.speculation.verify import Acceptance
 from guided.tokenizers import tokenizer_of
 from processors.composition import ProcessorList
+from processors.errors import CompositionError
 
 if TYPE_CHECKING:
     from guided.conditioning import AlignedSampler
@@ -43,6 +44,20 @@ class GenerationOutput:
     def new_tokens(self) -> torch.Tensor:
         """LongTensor [rows, new]: what was written, with the padding of rows that ended early."""
         return self.sequences[:, self.prompt_length :]
+
+    @property
+    def parsed(self) -> Any:
+        """The typed value of what was written, see `ProcessorList.parse`; of several rows, a list with one for each.
+
+        Errors: `CompositionError` without a constraint; `ParseError` for a row that was cut short.
+        """
+        if not isinstance(self.constraint, ProcessorList):
+            raise CompositionError("there was no constraint to read the output by", "Give constraint=guided.json(...).")
+        found = constraint_of(flat_processors(self.constraint))
+        prompts = 1 if found is None else len(found.constraints)
+        rows = self.new_tokens.tolist()
+        values = [self.constraint.parse(row, at * prompts // len(rows)) for at, row in enumerate(rows)]
+        return values[0] if len(values) == 1 else values
 
 
 class Speculative:

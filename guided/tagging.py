@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from grammars import Grammar, Marker, Matcher, Tag, Vocabulary, compile_regex, compile_tagged
 from grammars.combine import compile_until, either, marker_grammar
 from grammars.combine import then as in_turn
+from grammars.limited import LimitedMatcher
 from guided import tokenizers
 from guided.combinators import constrain
 from guided.markers import markers_of
@@ -16,7 +18,7 @@ from guided.parsing import ParseError
 from guided.tokenizers import EosIds, resolve_vocabulary
 from processors.combined import grammars_of, only_constraint
 from processors.composition import ProcessorList
-from processors.constraint import OnBudget
+from processors.constraint import Constraint, ConstraintProcessor, OnBudget
 from processors.errors import CompositionError
 
 __all__ = ["Region", "TaggedText", "tagged", "think"]
@@ -150,6 +152,7 @@ def think(
     end: str = "</think>",
     opened: bool | None = None,
     required: bool = True,
+    max_thinking_tokens: int | None = None,
     tokenizer: Any = None,
     model: Any = None,
     eos_ids: EosIds = None,
@@ -164,17 +167,21 @@ def think(
                  tokenizer's chat template does
     `required`   False: the answer may come at once (only where the prompt has not opened it)
 
+    `max_thinking_tokens`   by then `end` has been written, wherever the thinking stands
+
     The other options are those of `guided.json`; with `max_new_tokens` the thinking ends in time for the answer.
     `parse` gives the value of the answer.
 
-    Errors: those of `guided.json`; `CompositionError` for an `answer` that is none of these.
+    Errors: those of `guided.json`; `CompositionError` for an `answer` that is none of these; `BudgetExceeded` for
+    `max_thinking_tokens` that do not suffice for `end`; `ValueError` for them where thinking may be left out.
     """
     (body,), found = grammars_of([answer])
     vocabulary = _vocabulary(tokenizer, model, eos_ids, found)
     markers = markers_of(tokenizer, vocabulary)
     if opened is None:
         opened = _opens(tokenizer if tokenizer is not None else tokenizers.default_tokenizer(), start)
-    grammar = in_turn(compile_until(markers.marker(end)), compile_regex("\\n{0,2}"), body)
+    until = markers.marker(end)
+    grammar = in_turn(compile_until(until), compile_regex("\\n{0,2}"), body)
     if not opened:
         grammar = in_turn(marker_grammar(markers.marker(start)), grammar)
         if not required:
@@ -185,15 +192,21 @@ def think(
         rest = text.partition(end)[2].lstrip("\n") if end in text and (opened or text.startswith(start)) else text
         return rest if read is None else read(rest)
 
-    return constrain(
-        grammar,
-        tokenizer=vocabulary,
-        max_new_tokens=max_new_tokens,
-        on_budget=on_budget,
-        prefix=prefix,
-        reader=parse,
-        decode=lambda ids: markers.decode(ids, vocabulary),
-    )
+    options: dict[str, Any] = {
+        "max_new_tokens": max_new_tokens,
+        "on_budget": on_budget,
+        "prefix": prefix,
+        "reader": parse,
+        "decode": lambda ids: markers.decode(ids, vocabulary),
+    }
+    if max_thinking_tokens is None:
+        return constrain(grammar, tokenizer=vocabulary, **options)
+    if not required:
+        raise ValueError("max_thinking_tokens needs required=True: the first token must tell that there is thinking")
+    part = compile_until(until, rest=True)
+    begin = functools.partial(LimitedMatcher, grammar, part, max_thinking_tokens, vocabulary)
+    options["prefix"] = prefix.encode() if isinstance(prefix, str) else bytes(prefix)
+    return ProcessorList([ConstraintProcessor([Constraint(begin, vocabulary, **options)])])
 
 
 def _opens(tokenizer: Any, start: str) -> bool:

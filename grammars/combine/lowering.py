@@ -84,7 +84,13 @@ class Assembly:
 
     def lower(self, recipe: Recipe, following: int) -> int:
         """A node that reads a text of `recipe` and goes on at `following`."""
-        return _LOWERINGS[recipe["kind"]](self, recipe, following)
+        lowering = _LOWERINGS.get(recipe["kind"])
+        if lowering is None:
+            raise UnsupportedGrammar(
+                f"a grammar of the kind {recipe['kind']!r} cannot be part of another one",
+                "Write the other parts as rules of that grammar.",
+            )
+        return lowering(self, recipe, following)
 
     def language(self, language: Regex, following: int) -> int:
         """A regular language, as one terminal."""
@@ -244,6 +250,12 @@ def _until(assembly: Assembly, recipe: Recipe, following: int) -> int:
     return assembly.program.terminal(assembly.store.start_of(text), following)
 
 
+def _free(assembly: Assembly, recipe: Recipe, following: int) -> int:
+    """Any text at all."""
+    assembly.program.specials = True
+    return assembly.program.terminal(assembly.store.start_of(FreeText([])), following)
+
+
 def _marker(assembly: Assembly, recipe: Recipe, following: int) -> int:
     assembly.program.specials = True
     return assembly.words(marker_words(recipe), following)
@@ -267,5 +279,6 @@ _LOWERINGS: dict[str, Lowering] = {
     "repeat": _repeat,
     "tagged": _tagged,
     "until": _until,
+    "free": _free,
     "marker": _marker,
 }

@@ -73,10 +73,10 @@ def both(first: Grammar | str, second: Grammar | str) -> Grammar:
     recipe = {"kind": "both", "source": [left, right]}
     if regular(recipe, most_words=1 << 20) is not None:
         return compile_recipe(recipe)
-    for listed, other in ((left, right), (right, left)):
-        words = _listed(listed)
+    for listed, other in ((first, second), (second, first)):
+        words = _listed(part(listed))
         if words is not None:
-            kept = _accepted(words, other)
+            kept = _accepted(words, other if isinstance(other, Grammar) else then(other))
             if not kept:
                 raise GrammarError(1, 1, "no text is left: none of the strings fits the other grammar")
             return compile_recipe({"kind": "choice", "source": kept})
@@ -98,13 +98,13 @@ def _listed(recipe: Recipe) -> list[str] | None:
     return CharDfa(language).words(_MANY_WORDS)
 
 
-def _accepted(words: list[str], recipe: Recipe) -> list[str]:
+def _accepted(words: list[str], grammar: Grammar) -> list[str]:
     """Those of the words that a grammar accepts."""
     from grammars.matcher import Matcher
     from grammars.vocabulary import Vocabulary
 
     single = Vocabulary.from_bytes([bytes((byte,)) for byte in range(256)] + [None], eos_ids=256)
-    matcher = Matcher(compile_recipe(recipe), single)
+    matcher = Matcher(grammar, single)
     kept = []
     for word in words:
         if matcher.accept_bytes(word.encode()) and matcher.is_accepting():

@@ -72,9 +72,10 @@ def compile_tagged(tags: Sequence[Tag], *, at_least: int = 0, at_most: int | Non
     return compile_recipe({"kind": "tagged", "source": regions, "at_least": at_least, "at_most": at_most})
 
 
-def compile_until(marker: Marker | str) -> Grammar:
-    """A grammar for free text up to and with the first `marker`."""
-    return compile_recipe({"kind": "until", "source": _marker(marker).recipe()})
+def compile_until(marker: Marker | str, *, rest: bool = False) -> Grammar:
+    """A grammar for free text up to and with the first `marker`; `rest`: and any text after it."""
+    until: Recipe = {"kind": "until", "source": _marker(marker).recipe()}
+    return compile_recipe({"kind": "then", "source": [until, {"kind": "free", "source": ""}]} if rest else until)
 
 
 def marker_grammar(marker: Marker | str) -> Grammar:

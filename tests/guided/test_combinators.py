@@ -121,6 +121,14 @@ def test_think_then_answer(vocabulary: guided.Vocabulary) -> None:
     matcher = opened.parts[0].constraints[0].start()  # type: ignore[attr-defined]
     assert matcher.accept_bytes(b"so </think>\n\n12") and matcher.is_accepting()
     assert opened.parse("so </think>\n\n12") == 12
+    short = guided.think(guided.json(int, tokenizer=vocabulary), max_thinking_tokens=30, max_new_tokens=60)
+    for mode in MODES:
+        for text in write(vocabulary, short, limit=60, **mode):
+            assert "</think>" in text and isinstance(short.parse(text), int)
+    with pytest.raises(guided.BudgetExceeded, match="max_thinking_tokens"):
+        guided.think("a", tokenizer=vocabulary, opened=True, max_thinking_tokens=3)
+    with pytest.raises(ValueError, match="required"):
+        guided.think("a", tokenizer=vocabulary, required=False, max_thinking_tokens=30)
     lazy = guided.think(guided.json(int, tokenizer=vocabulary), required=False)
     assert lazy.parse("12") == 12 and lazy.parse("<think>x</think>7") == 7
 
