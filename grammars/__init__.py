@@ -1,9 +1,11 @@
 """What may be written: front-ends, automata, vocabularies, matchers. Works on numpy arrays; knows no torch."""
 
+from grammars.cfg.compile import compile_ebnf, compile_gbnf, compile_lark
 from grammars.combine import Marker, Tag, compile_substring, compile_tagged, compile_words
 from grammars.errors import (
     BudgetExceeded,
     GrammarError,
+    GrammarWarning,
     GuidedError,
     RegexError,
     SchemaError,
@@ -21,6 +23,7 @@ __all__ = [
     "Explanation",
     "Grammar",
     "GrammarError",
+    "GrammarWarning",
     "GuidedError",
     "Marker",
     "Matcher",
@@ -33,7 +36,10 @@ __all__ = [
     "UnsupportedSchema",
     "Vocabulary",
     "compile_choice",
+    "compile_ebnf",
+    "compile_gbnf",
     "compile_json_schema",
+    "compile_lark",
     "compile_regex",
     "compile_substring",
     "compile_tagged",

@@ -9,6 +9,7 @@
       RegexError              malformed or non-regular pattern              (pattern, offset, problem, remedy)
       BudgetExceeded          a compile or a mask used up its fuel          (budget, limit, given, remedy)
       TokenizerError          a tokenizer whose bytes cannot be determined  (problem, remedy)
+    GrammarWarning            a rule that is never used, or that no text matches
 
 Lowest floor: raised by `grammars`, re-exported by `guided`. A text says where, what, and what to do.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 __all__ = [
     "BudgetExceeded",
     "GrammarError",
+    "GrammarWarning",
     "GuidedError",
     "RegexError",
     "SchemaError",
@@ -148,3 +150,7 @@ class TokenizerError(GuidedError, ValueError):
 
     def text(self) -> str:
         return _with_remedy(self.problem, self.remedy)
+
+
+class GrammarWarning(UserWarning):
+    """A rule of a grammar that is never used, or that no text matches; the grammar is compiled all the same."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from grammars.automaton.lower_json import JsonLowering
@@ -66,11 +66,19 @@ class Grammar:
                 from grammars.combine.lowering import compile_recipe
 
                 return compile_recipe({"kind": kind, "source": source, **recipe})
-            compiler = {"json": compile_json_schema, "regex": compile_regex, "choice": compile_choice}[kind]
+            compiler = _compilers()[kind]
         except (ValueError, KeyError) as error:
             raise GrammarError(1, 1, "these bytes are a damaged grammar", "Compile it anew.") from error
-        grammar: Grammar = compiler(source, **recipe)  # type: ignore[operator]
-        return grammar
+        return compiler(source, **recipe)
+
+
+def _compilers() -> dict[str, Callable[..., Grammar]]:
+    from grammars.cfg import compile as cfg
+
+    return {
+        "json": compile_json_schema, "regex": compile_regex, "choice": compile_choice,
+        "lark": cfg.compile_lark, "gbnf": cfg.compile_gbnf, "ebnf": cfg.compile_ebnf,
+    }  # fmt: skip
 
 
 def _plain(recipe: Any) -> Any:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from grammars.automaton.arrays import GrowArray, address
 from grammars.automaton.program import Program
 from grammars.automaton.terminals import TerminalStore
-from grammars.errors import BudgetExceeded
+from grammars.errors import BudgetExceeded, GrammarError
 from grammars.kernels import layout as at
 from grammars.kernels.costs import NEVER, solve_costs, spelling_costs
 from grammars.kernels.tier1 import copy_row, insert, merge, rehash, tier1
@@ -324,17 +324,20 @@ class Binding:
             (at.KSUF, program.ksuf),
             (at.WORDS, program.words),
             (at.WHASH, program.whash),
+            (at.LR, program.lr),
         ):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
         ctx[at.S_UNIQUE] = program.unique
         _put(ctx, at.MKEY, self.memo.keys)
         _put(ctx, at.MVAL, self.memo.values)
+        _put(ctx, at.LEXKEY, program.lex_keys)
+        _put(ctx, at.LEXVAL, program.lex_values)
         _put(ctx, at.STCOST, self._stcost)
         _put(ctx, at.NCOST, self._ncost)
         self.kept = (
             *self.tier1.keep(), program.node.data, program.alts.data, program.st.data, program.edge.data,
             program.ospec.data, program.aspec.data, program.bounds.data, program.roots.data, program.ksuf.data,
-            program.words.data, program.whash.data, self._tests,
+            program.words.data, program.whash.data, program.lr.data, program.lex_keys, program.lex_values, self._tests,
             self.memo.keys, self.memo.values, self._stcost, self._ncost, self._tmp,
             self._room, self.rows, self.tier1.rows,
         )  # fmt: skip
@@ -346,6 +349,11 @@ class Binding:
             if self.costed:
                 return
             program, store = self.program, self.program.store
+            if program.lr.n:
+                raise GrammarError(
+                    1, 1, "a limit of tokens cannot be kept under a context-free grammar yet",
+                    "Leave max_new_tokens out of the constraint: generate stops there all the same.",
+                )  # fmt: skip
             program.expand_all()
             with store.lock:
                 for q in program.terminals():
@@ -400,6 +408,30 @@ class Binding:
             self.refresh()
         room[at.R_MEMO] = self.memo.keys.size // 2 - self.memo.n
 
+    def _lex(self, ctx: Int64) -> None:
+        """Make the node that reads the terminals which a kernel found to be possible."""
+        program = self.program
+        words = int(program.lr.data[int(ctx[at.OUT0]) + at.L_WORDS])
+        terminals = sum(int(ctx[at.S_LEX0 + w]) << (60 * w) for w in range(words))
+        with program.lock:
+            assert program.lex is not None
+            node = program.lex(int(ctx[at.OUT0]), int(ctx[at.OUT1]), int(ctx[at.OUT2]), terminals)
+            self._add_lex(int(ctx[at.OUT3]), node)
+
+    def _add_lex(self, key: int, node: int) -> None:
+        """Enter a node into new tables where arrays have been replaced: who reads the old ones must not find it."""
+        program, store = self.program, self.program.store
+        grown = (program.node, program.alts, store.trans, store.info, store.dist)
+        known = tuple(array.address for array in grown)
+        size = program.lex_keys.size
+        if known != program.lex_known or 2 * program.lex_count >= size:
+            size = 2 * size if 2 * program.lex_count >= size else size
+            keys, values = np.zeros(size, np.int64), np.zeros(size, np.int64)
+            rehash(program.lex_keys, program.lex_values, keys, values)
+            program.lex_keys, program.lex_values, program.lex_known = keys, values, known
+        insert(program.lex_keys, program.lex_values, key, node)
+        program.lex_count += 1
+
     def answer(self, status: int, ctx: Int64) -> None:
         """Do what a kernel asked for; raise if it cannot be done."""
         if status == at.NEED_T1:
@@ -408,6 +440,8 @@ class Binding:
             expand = self.program.expand
             assert expand is not None
             expand(int(ctx[at.OUT0]))
+        elif status == at.NEED_LEX:
+            self._lex(ctx)
         elif status == at.NEED_ROW:
             self.program.store.fill(int(ctx[at.OUT0]))
         elif status == at.NEED_ROOM:

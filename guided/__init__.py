@@ -4,6 +4,7 @@
 
 constraints  json() regex() choice() any_json() batch(): each gives a list for `generate(logits_processor=...)`
              substring() words() tagged() think() tools(), and then() optional() repeat() | & to combine them
+             lark() gbnf() ebnf() library(): grammars
 steering     cad() adacad() icd() dola() lol() vdgd() contrastive_decoding() proxy_tuning() consult() ead() rapid()
 alignment    transfer_q() args() controlled_decoding(): tokens re-weighted by what they lead to
 search       contrastive, diverse, conditional, superposed, blockwise: for `generate(custom_generate=...)`
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         Explanation,
         Grammar,
         GrammarError,
+        GrammarWarning,
         GuidedError,
         Marker,
         Matcher,
@@ -43,7 +45,10 @@ if TYPE_CHECKING:
         UnsupportedSchema,
         Vocabulary,
         compile_choice,
+        compile_ebnf,
+        compile_gbnf,
         compile_json_schema,
+        compile_lark,
         compile_regex,
         compile_substring,
         compile_tagged,
@@ -94,6 +99,7 @@ if TYPE_CHECKING:
     from guided.tagging import Region, TaggedText, tagged, think
     from guided.tokenizers import use_tokenizer
     from guided.toolcalls import Tool, ToolReply, tools
+    from guided.written import ebnf, gbnf, lark, library
     from processors import (
         CompositionError,
         ConstraintWarning,
@@ -118,6 +124,7 @@ __all__ = [
     "GenerationOutput",
     "Grammar",
     "GrammarError",
+    "GrammarWarning",
     "GuidedError",
     "Marker",
     "Matcher",
@@ -155,7 +162,10 @@ __all__ = [
     "choice",
     "classifier_reward",
     "compile_choice",
+    "compile_ebnf",
+    "compile_gbnf",
     "compile_json_schema",
+    "compile_lark",
     "compile_regex",
     "compile_substring",
     "compile_tagged",
@@ -170,13 +180,17 @@ __all__ = [
     "dola",
     "drafters",
     "ead",
+    "ebnf",
     "exact_extract",
     "fill_masks",
     "fit_value",
+    "gbnf",
     "generate",
     "icd",
     "json",
     "json_schema",
+    "lark",
+    "library",
     "lol",
     "marked_texts",
     "mirostat",
@@ -217,6 +231,7 @@ _HOMES = {
     "guided.streaming": ("PartialStreamer",),
     "guided.tagging": ("Region", "TaggedText", "tagged", "think"),
     "guided.toolcalls": ("Tool", "ToolReply", "tools"),
+    "guided.written": ("ebnf", "gbnf", "lark", "library"),
     "guided.sampling": ("mirostat", "momentum"),
     "guided.conditioning": ("AlignedOutput", "AlignmentWarning", "aligned"),
     "guided.schemas": ("check", "json_schema"),

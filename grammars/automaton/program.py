@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from grammars.automaton.arrays import GrowArray
 from grammars.automaton.terminals import TerminalStore
@@ -55,6 +56,12 @@ class Program:
         self.whash = GrowArray(np.int64, 1)
         self.unique = False
         self.specials = False  # tokens without text are named in it: matchers take `Vocabulary.with_specials`
+        self.lr = GrowArray(np.int32, 2)  # tables of LR parsers
+        self.lex_keys: npt.NDArray[np.int64] = np.zeros(64, np.int64)
+        self.lex_values: npt.NDArray[np.int64] = np.zeros(64, np.int64)
+        self.lex_count = 0
+        self.lex_known: tuple[int, ...] = ()
+        self.lex: Callable[[int, int, int, int], int] | None = None  # (table, context, obligation, terminals) -> node
         self._known: tuple[int, ...] = ()
         self.pointers: dict[tuple[int, int], str] = {}  # (kind of frame, its table) -> place in the schema
         self.expand: Callable[[int], None] | None = None

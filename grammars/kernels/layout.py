@@ -54,6 +54,8 @@ TXT, TESTS, WHASH, WORDS, TIER1 = range(49, 54)
 S_WORDS, S_ANY, S_LONGEST, S_FUEL, S_COSTED = range(40, 45)
 S_UNIQUE, S_TIER1 = 54, 55  # some array of the grammar has unique items; the generation of tier 1 that is known here
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
+LR, LEXKEY, LEXVAL = 56, 57, 58  # tables of LR parsers; nodes by context, obligation and terminals that can come
+S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
 
 # --- words of the ROOM array, shared by the matchers of a grammar
 R_NEXT, R_ROWS, R_MEMO = range(3)
@@ -61,12 +63,14 @@ R_NEXT, R_ROWS, R_MEMO = range(3)
 # --- status codes: negative, so that offsets and counts can share the return value
 OK = 0
 DEAD, NEED_NODE, NEED_ROW, GROW_MAT, GROW_SCR, NEED_T1, NEED_ROOM, OUT_OF_FUEL, GROW_TXT = range(-1, -10, -1)
+NEED_LEX = -10
 
 # --- control nodes
 (OP_END, OP_TERM, OP_TRIE, OP_ALT, OP_OBJ, OP_ARR, OP_DONE, OP_POP, OP_KEY, OP_ITEM, OP_LAZY, OP_DTRIE, OP_CALL) = (
     range(13)
 )
 OP_PAY, OP_FRESH = 13, 14
+OP_PARSE, OP_LEX, OP_SHIFT = 15, 16, 17  # of LR parsers: begin one, read a terminal, take it (see `lr`)
 BOUNDARY, FINAL = 1 << 16, 1 << 17
 LABEL = 0xFFFF
 DEEPER = 1
@@ -77,7 +81,7 @@ M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS, M_NEED = range(10, 16)
 M_FIRST = 16
 F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS = range(13)
 F_DUTY, F_START, F_WITHIN, F_BITS = range(13, 17)
-K_ROOT, K_OBJ, K_ARR, K_CALL = range(4)
+K_ROOT, K_OBJ, K_ARR, K_CALL, K_LR = range(5)
 CLOSE, ADD, OPEN = 1, 2, 4
 
 # --- object tables: header, then per property in name order, then per declared position
@@ -90,6 +94,11 @@ AF_UNIQUE, AF_STATES = 1, 2
 AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(
     5
 )  # a state of an item automaton, then (node, next state) pairs
+
+# --- LR tables: header, then what it points to
+L_STATES, L_TERMINALS, L_NONTERMINALS, L_WORDS, L_START = range(5)
+L_ACT, L_GOTO, L_RULES, L_SHIFTS, L_REDS, L_CONTEXT = range(5, 11)
+L_HEAD = 11
 
 CFG = 5
 MOST_CONFIGURATIONS = 4096  # of one state: more are refused rather than stepped for seconds

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from grammars.automaton.hashes import hash_value
 from grammars.automaton.program import Program
 from grammars.kernels import layout as at
+from grammars.kernels import reference_lr
 from grammars.kernels.reference_spelling import begins, begins_canonically, decoded, from_symbols
 
 __all__ = ["Reference", "State"]
@@ -60,7 +61,15 @@ class Call(NamedTuple):
     parent: Frame
 
 
-Frame = Root | Object | Array | Call
+class Parse(NamedTuple):
+    """A parser: offset of its table, its stack of states."""
+
+    table: int
+    stack: tuple[int, ...]
+    parent: Frame
+
+
+Frame = Root | Object | Array | Call | Parse
 
 
 class End(NamedTuple):
@@ -274,9 +283,31 @@ class Reference:
                 self._close(b, frame, places)
         elif op == at.OP_DTRIE:
             places.add(Word(n, b"", None, frame))
+        elif op in (at.OP_PARSE, at.OP_LEX, at.OP_SHIFT):
+            self._parse(op, (a, b, c), frame, places)
         else:
             assert op == at.OP_CALL
             self._close(a, Call(b, frame), places)
+
+    def _parse(self, op: int, operands: tuple[int, int, int], frame: Frame, places: set[Place]) -> None:
+        """A parser begins, reads a terminal, or has read one."""
+        a, b, c = operands
+        program = self.program
+        if op == at.OP_PARSE:
+            self._close(b, Parse(a, (int(program.lr.data[a + at.L_START]),), frame), places)
+            return
+        assert isinstance(frame, Parse)
+        table, stack = frame.table, frame.stack
+        if op == at.OP_SHIFT:
+            for after in reference_lr.shifted(program.lr.data, table, stack, a):
+                self._close(b, frame._replace(stack=after), places)
+            return
+        if b and reference_lr.may_end(program.lr.data, table, stack):
+            self._close(c, frame.parent, places)
+        place = table + int(program.lr.data[table + at.L_CONTEXT]) + stack[-1]
+        assert program.lex is not None
+        possible = reference_lr.viable(program.lr.data, table, stack)
+        self._close(program.lex(table, int(program.lr.data[place]), a, possible), frame, places)
 
     def _leave(self, frame: Frame, places: set[Place]) -> None:
         """A value in `frame` is complete."""
@@ -294,6 +325,7 @@ class Reference:
         elif isinstance(frame, Call):
             self._close(frame.after, frame.parent, places)
         else:
+            assert isinstance(frame, Root)
             self._close(frame.after, frame, places)
 
     def _enter_object(self, frame: Object, roots: int, places: set[Place]) -> None:

@@ -19,6 +19,7 @@ from grammars.kernels.frames import (
     _with_property,
 )
 from grammars.kernels.layout import *
+from grammars.kernels.lr import _lr_close
 from grammars.kernels.spelling import _decode
 from grammars.kernels.values import _is_fresh, _repeats, _step_terminal, _term_alive, _with_item, _word_alive
 
@@ -198,6 +199,8 @@ def _close(ctx, mat, scr, n, f, base, count):
             sp += 2
         elif op == OP_END:
             mat[M_ACC] = 1
+        elif op == OP_PARSE or op == OP_LEX or op == OP_SHIFT:
+            sp = _lr_close(ctx, mat, scr, sp, op, n, f, base, count)
         else:
             ctx[OUT0] = n
             mat[M_STATUS] = NEED_NODE

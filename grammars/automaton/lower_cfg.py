@@ -1,0 +1,188 @@
+"""Lowering of context-free grammars: LR tables as arrays, and nodes that read the terminals of a parser's state.
+
+The nodes are made when a parser first comes to a state in which just these terminals can follow (`Program.lex`): for
+plain terminals one OP_TERM each; for a lexer one for each of its components, under the obligation that the token before
+left. What follows a terminal is OP_SHIFT, and then OP_LEX again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from grammars.automaton.program import Program
+from grammars.automaton.terminals import TerminalStore
+from grammars.cfg.lexicon import Lexicon
+from grammars.cfg.lr import LrTable
+from grammars.cfg.terminals import LexTerminal, Piece, PlainTerminal
+from grammars.errors import BudgetExceeded
+from grammars.kernels.layout import (
+    L_ACT,
+    L_CONTEXT,
+    L_GOTO,
+    L_HEAD,
+    L_REDS,
+    L_RULES,
+    L_SHIFTS,
+    OP_ALT,
+    OP_LEX,
+    OP_PARSE,
+    OP_SHIFT,
+)
+from grammars.regex import CharDfa, Regex
+
+__all__ = ["Lexer", "add_parser", "lower_lexed", "lower_plain"]
+
+_WORD = 60
+_MOST_TERMINALS = 240
+_HALF = (1 << 30) - 1
+
+
+@dataclass
+class Lexer:
+    """What a lexer does in each context of a parser.
+
+    `contexts[c]`: the components to run, as (order, instead, every), see `Lexicon.component`; `context_of[s]`: the
+    context of a state; `ignored`: terminals that the parser never sees.
+    """
+
+    lexicon: Lexicon
+    contexts: list[list[tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], frozenset[int]]]]
+    context_of: list[int]
+    ignored: frozenset[int]
+
+
+def _halves(mask: int, words: int) -> list[int]:
+    out = []
+    for _ in range(words):
+        out += [mask & _HALF, mask >> 30 & _HALF]
+        mask >>= _WORD
+    return out
+
+
+def add_parser(program: Program, table: LrTable, context_of: Sequence[int]) -> int:
+    """Write the tables of a parser; their offset."""
+    states, terminals = len(table.actions), table.terminals + 1
+    if terminals > _MOST_TERMINALS:
+        raise BudgetExceeded("max_terminals", _MOST_TERMINALS, terminals, "Join terminals, or split the grammar.")
+    words = (terminals + _WORD - 1) // _WORD
+    flat = [states, terminals, table.nonterminals, words, table.start] + [0] * (L_HEAD - 5)
+    flat[L_ACT] = len(flat)
+    flat += [0] * (states * terminals)
+    for state, cells in enumerate(table.actions):
+        for terminal, actions in cells.items():
+            flat[flat[L_ACT] + state * terminals + terminal] = len(flat)
+            flat += [len(actions), *actions]
+    flat[L_GOTO] = len(flat)
+    for gotos in table.gotos:
+        flat += [gotos.get(n, -1) for n in range(table.nonterminals)]
+    flat[L_RULES] = len(flat)
+    for size, left in table.rules:
+        flat += [size, left]
+    flat[L_SHIFTS] = len(flat)
+    for state, cells in enumerate(table.actions):
+        shifted = sum(1 << t for t, actions in cells.items() if any(action >= 0 for action in actions))
+        shifted |= (state in table.accepting) << table.end
+        flat += _halves(shifted, words)
+    flat[L_REDS] = len(flat)
+    flat += [0] * states
+    for state, cells in enumerate(table.actions):
+        reduced: dict[int, int] = {}
+        for terminal, actions in cells.items():
+            for action in actions:
+                if action < 0:
+                    reduced[-1 - action] = reduced.get(-1 - action, 0) | 1 << terminal
+        flat[flat[L_REDS] + state] = len(flat)
+        flat.append(len(reduced))
+        for rule, mask in reduced.items():
+            flat += [rule, *_halves(mask, words)]
+    flat[L_CONTEXT] = len(flat)
+    flat += context_of
+    return program.lr.extend(flat)
+
+
+def _start(program: Program, table: int) -> int:
+    """The root node of a parser."""
+    return program.add(OP_PARSE, table, lex_node(program, 0, True))
+
+
+def lex_node(program: Program, duty: int, may_end: bool) -> int:
+    """Read what can come under an obligation; `may_end`: the obligation holds at the end of the text."""
+    return program.add(OP_LEX, duty, int(may_end), program.done)
+
+
+def _whole(program: Program, root: int) -> Program:
+    program.roots.extend((*([program.end] * 16), program.end, root))
+    return program
+
+
+def _nothing(program: Program) -> int:
+    return program.add(OP_ALT, 0, 0)
+
+
+def lower_plain(table: LrTable, terminals: Sequence[Regex], store: TerminalStore) -> Program:
+    """A parser over regular expressions, each of which may end wherever it matches."""
+    program = Program(store)
+    offset = add_parser(program, table, [0] * len(table.actions))
+    again = lex_node(program, 0, True)
+    starts: dict[int, int] = {}
+
+    def terminal(number: int) -> int:
+        if number not in starts:
+            q = store.start_of(PlainTerminal(CharDfa(terminals[number])))
+            starts[number] = program.terminal(q, program.add(OP_SHIFT, number, again))
+        return starts[number]
+
+    def lex(_table: int, _context: int, _duty: int, possible: int) -> int:
+        nodes = [terminal(t) for t in range(len(terminals)) if possible >> t & 1]
+        return program.choice(nodes) if nodes else _nothing(program)
+
+    program.lex = lex
+    return _whole(program, _start(program, offset))
+
+
+def lower_lexed(table: LrTable, lexer: Lexer, store: TerminalStore) -> Program:
+    """A parser over a lexer that decides where tokens end."""
+    program = Program(store)
+    offset = add_parser(program, table, lexer.context_of)
+    program.lex = _lexing(program, table, lexer, store)
+    return _whole(program, _start(program, offset))
+
+
+def _lexing(
+    program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
+) -> Callable[[int, int, int, int], int]:
+    lexicon = lexer.lexicon
+    pieces: dict[object, Piece] = {}
+
+    def piece_of(key: tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], frozenset[int]]) -> Piece:
+        if key not in pieces:
+            pieces[key] = Piece(lexicon, lexicon.component(*key))
+        return pieces[key]
+
+    def ending(label: tuple[tuple[int, int], ...], viable: frozenset[int]) -> int:
+        nodes = []
+        for terminal, duty in label:
+            if terminal not in viable:
+                continue
+            again = lex_node(program, duty, lexicon.holds_at_end(duty))
+            nodes.append(again if terminal in lexer.ignored else program.add(OP_SHIFT, terminal, again))
+        return program.choice(nodes) if nodes else _nothing(program)
+
+    def lex(_table: int, context: int, duty: int, possible: int) -> int:
+        viable = frozenset(t for t in range(table.terminals) if possible >> t & 1) | lexer.ignored
+        nodes = []
+        for key in lexer.contexts[context]:
+            piece = piece_of(key)
+            here = viable & piece.component.reach[0]
+            if not here:
+                continue
+            terminal = LexTerminal(piece, here, duty)
+            if terminal.start < 0:
+                continue
+            q = store.start_of(terminal)
+            following = program.block([ending(label, here) for label in piece.labels])
+            nodes.append(program.terminal(q, following))
+        return program.choice(nodes) if nodes else _nothing(program)
+
+    return lex

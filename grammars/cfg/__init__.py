@@ -1,0 +1,1 @@
+"""Context-free grammars: front-ends (Lark, GBNF, EBNF), their normal form, LR tables and lexers."""

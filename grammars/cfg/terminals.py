@@ -1,0 +1,179 @@
+"""Terminals of context-free grammars as byte automata for the store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+from itertools import count
+from typing import Any
+
+from grammars.cfg.lexicon import BLOCKED, Component, Label, Lexicon
+from grammars.regex import ByteDfa, CharDfa
+
+__all__ = ["LexTerminal", "Piece", "PlainTerminal"]
+
+_serial = count()
+
+
+class PlainTerminal(ByteDfa):
+    """A regular expression in UTF-8; it may end wherever it matches."""
+
+    def __init__(self, chars: CharDfa) -> None:
+        super().__init__(chars, "utf8")
+        self.key: Hashable = ("cfg", chars.regex)
+
+    def boundary(self, state: int) -> bool:
+        """Never: nothing counts characters here."""
+        return False
+
+    def following(self, state: int) -> Collection[int]:
+        """The targets of a state."""
+        return set(self.row(state)) - {-1}
+
+    def shared(self, state: int) -> Hashable | None:
+        """Only where all strings may follow."""
+        name = super().shared(state)
+        return None if name is None else ("cfg", name)
+
+
+class Piece:
+    """A component of a lexer and the numbers of its labels."""
+
+    def __init__(self, lexicon: Lexicon, component: Component) -> None:
+        self.lexicon, self.component = lexicon, component
+        self.serial = next(_serial)
+        self.labels: list[Label] = []
+        self._numbers: dict[Label, int] = {}
+        for label in component.ends:
+            if label:
+                self.number(label)
+
+    def number(self, label: Label) -> int:
+        """The number of a label."""
+        found = self._numbers.get(label)
+        if found is None:
+            found = self._numbers[label] = len(self.labels)
+            self.labels.append(label)
+        return found
+
+
+class _LexChars:
+    """A component under an obligation, with the terminals that can come: what `ByteDfa` reads of a `CharDfa`."""
+
+    def __init__(self, piece: Piece, viable: frozenset[int], duty: int) -> None:
+        self.piece, self.viable = piece, viable
+        self.alphabet = piece.lexicon.alphabet
+        self.regex = ("lex", piece.serial, viable, duty)
+        self.places: list[tuple[int, int]] = []
+        self._numbers: dict[tuple[int, int], int] = {}
+        self._moves: list[list[tuple[int, int]] | None] = []
+        self._alive: dict[tuple[int, int], bool] = {}
+        self.start = self._number((0, duty))
+        for place in self.places:  # what is read under an obligation is read to the end, for its labels
+            if place[1]:
+                self.moves(self._numbers[place])
+                self.label(self._numbers[place])
+
+    def _number(self, place: tuple[int, int]) -> int:
+        number = self._numbers.get(place)
+        if number is None:
+            number = -1
+            if self.is_alive(place):
+                number = len(self.places)
+                self.places.append(place)
+                self._moves.append(None)
+            self._numbers[place] = number
+        return number
+
+    def _targets(self, place: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
+        state, duty = place
+        moves = self.piece.component.moves[state]
+        if not duty:
+            return [(mask, (target, 0)) for mask, target in moves]
+        found = []
+        for held, after in self.piece.lexicon.duty_moves(duty):
+            if after != BLOCKED:
+                found += [(mask & held, (target, after)) for mask, target in moves if mask & held]
+        return found
+
+    def is_alive(self, place: tuple[int, int]) -> bool:
+        """Whether a terminal that can come may end from here on."""
+        component = self.piece.component
+        stack, seen = [place], {place}
+        while stack:
+            state, duty = at = stack.pop()
+            known = self._alive.get(at)
+            if known is None and (not duty or any(t in self.viable for t, _ in component.ends[state])):
+                known = self._alive[at] = not component.reach[state].isdisjoint(self.viable)
+            if known:
+                self._alive[place] = True
+                return True
+            if known is None:
+                for _, target in self._targets(at):
+                    if target not in seen:
+                        seen.add(target)
+                        stack.append(target)
+        self._alive[place] = False
+        return False
+
+    def moves(self, state: int) -> list[tuple[int, int]]:
+        """(mask of classes, target) of a state: disjoint masks, live targets."""
+        moves = self._moves[state]
+        if moves is None:
+            numbered = [(mask, self._number(target)) for mask, target in self._targets(self.places[state])]
+            moves = self._moves[state] = [(mask, target) for mask, target in numbered if target >= 0]
+        return moves
+
+    def label(self, state: int) -> int:
+        """Number of the label, -1 where no terminal that can come ends."""
+        component_state, duty = self.places[state]
+        label = self.piece.component.ends[component_state]
+        if not any(terminal in self.viable for terminal, _ in label):
+            return -1
+        if duty:
+            both = self.piece.lexicon.both
+            label = tuple((terminal, both(other, duty)) for terminal, other in label)
+        return self.piece.number(label)
+
+    def accepting(self, state: int) -> bool:
+        """Whether a terminal may end here."""
+        return self.label(state) >= 0
+
+    def is_universal(self, state: int) -> bool:
+        """Never: a token ends somewhere."""
+        return False
+
+    def shortest(self, state: int) -> int:
+        """No estimate."""
+        return 0
+
+
+class LexTerminal(ByteDfa):
+    """A component in UTF-8, for the terminals that can come."""
+
+    def __init__(self, piece: Piece, viable: frozenset[int], duty: int) -> None:
+        self._lex = _LexChars(piece, viable, duty)
+        chars: Any = self._lex
+        super().__init__(chars, "utf8")
+        self.key: Hashable = self._lex.regex
+
+    def label(self, state: int) -> int:
+        """Number of the label in the piece, -1 where no token may end."""
+        kind, _, target = self._places[state]
+        return -1 if kind else self._lex.label(target)
+
+    def boundary(self, state: int) -> bool:
+        """Never: nothing counts characters here."""
+        return False
+
+    def following(self, state: int) -> Collection[int]:
+        """The targets of a state."""
+        return set(self.row(state)) - {-1}
+
+    def shared(self, state: int) -> Hashable | None:
+        """A name for states that are free of obligations and whose terminals can all come."""
+        kind, code, target = self._places[state]
+        component_state, duty = self._lex.places[target]
+        piece = self._lex.piece
+        if duty or not piece.component.reach[component_state] <= self._lex.viable:
+            return None
+        return ("lex", piece.serial, kind, code, component_state)

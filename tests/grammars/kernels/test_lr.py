@@ -1,0 +1,30 @@
+"""Parsers in the machine: masks equal the plain machine's for grammars of every kind."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from grammars import Grammar
+from grammars.automaton.lower_cfg import lower_lexed
+from grammars.cfg.lark_grammar import read_lark
+from tests.grammars.cfg.lark_grammars import LARK_GRAMMARS
+from tests.grammars.kernels.test_masks import follow
+from tests.strategies.grammars import Case, rich_vocabulary
+
+# deterministic tables, look-aheads that others share, obligations, ambiguity, empty rules
+NAMES = ("calculator", "keywords", "priorities", "lookahead", "lazy", "ambiguous", "nullable", "left", "xml")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_masks_equal_the_reference(name: str) -> None:
+    """Walks with a vocabulary of pieces of the samples, joined and cut."""
+    text, options, samples = LARK_GRAMMARS[name]
+    table, lexer = read_lark(text, **options)
+    words = tuple(sample[at : at + 3].encode() for sample in samples for at in range(0, len(sample), 2) if sample)
+    case = Case(name, lambda store: Grammar(lower_lexed(table, lexer, store), {"kind": "lark", "source": text}), words)
+    random = Random(name)
+    vocab, entries = rich_vocabulary(case.words)
+    for _ in range(2):
+        follow(case, vocab, entries, [random.randrange(1 << 16) for _ in range(10)])
