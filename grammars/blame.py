@@ -113,7 +113,7 @@ class _Search:
         """The keywords to blame; None where leaving all of them out does not help."""
         candidates: list[Edit] = []
         for level in self._levels(chosen):
-            fresh = [edit for edit in dict.fromkeys(level) if edit not in candidates]
+            fresh = [edit for edit in dict.fromkeys(level) if edit not in candidates and _pointer(edit) not in chosen]
             candidates.extend(fresh)
             if fresh:  # else this level adds nothing
                 found = _needed(candidates, lambda left: self._possible(_edited(self._schema, left), self._options))
@@ -285,7 +285,7 @@ def _at(document: Any, edit: Edit) -> Any:
 
 def _edited(document: Any, edits: Iterable[Edit]) -> Any:
     """The document without these keywords; a schema `false` among them becomes `true`. Untouched parts are shared."""
-    for edit in edits:
+    for edit in sorted(edits, key=len, reverse=True):  # what stands inside goes before what is around it
         value = _at(document, edit)
         schema_map = len(edit) > 1 and edit[-2] in _MAPS
         document = _replaced(document, edit, True if value is False and (schema_map or not edit) else _DROP)

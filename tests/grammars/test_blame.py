@@ -48,6 +48,8 @@ CASES: list[tuple[Any, str, str | None, list[str]]] = [
     (PERSON, '{"link":{"to/from":"', "w", ["/$defs/link/properties/to~1from/const"]),
     (TAGGED, '{"kind":"', "c", ["/anyOf"]),
     (TAGGED, '{"kind":"b","value":', "1", ["/anyOf/1/properties/value/type"]),
+    ({"oneOf": [{"type": "array"}, {"type": "string", "maxLength": 1}]}, '"a', "b", ["/oneOf/1/maxLength"]),
+    ({"anyOf": [{"anyOf": [{"maxLength": 1}, {"const": "ab"}]}, {"const": "x"}]}, '"z', "z", ["/anyOf/0/anyOf/0/maxLength"]),  # noqa: E501
     ({"type": "object", "not": {"required": ["b"]}}, '{"b', '"', ["/not"]),
     ({"if": {"required": ["a"]}, "then": {"required": ["b"]}}, '{"a":1', "}", ["/then"]),
     ({"dependentRequired": {"a": ["b"]}}, '{"a":1', "}", ["/dependentRequired"]),

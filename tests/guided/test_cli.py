@@ -91,6 +91,17 @@ def test_explain_says_what_is_forced_and_possible(run: Any) -> None:
     assert code == 1 and "column 3" in out and "possible here: n" in out
 
 
+def test_explain_and_check_name_the_keyword_that_bans(run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("explain", PERSON, "--prefix", '{"x')
+    assert code == 1 and 'banned by "additionalProperties": false at /additionalProperties' in out
+    document = tmp_path / "document.json"
+    document.write_text('{"name": 1}', encoding="utf-8")
+    code, out, _ = run("check", PERSON, str(document))
+    assert code == 1 and 'banned by "type": "string" at /properties/name/type' in out
+    document.write_text('{"name": "a"', encoding="utf-8")
+    assert "the document is incomplete" in run("check", PERSON, str(document))[1]
+
+
 def test_explain_says_when_a_document_may_end(run: Any) -> None:
     code, out, _ = run("explain", {"type": "boolean"}, "--prefix", "true")
     assert code == 0 and "may end here" in out and "nothing more" in out
