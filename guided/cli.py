@@ -325,3 +325,11 @@ def warmup(tokenizer: TokenizerOption = None) -> None:
     row = np.zeros(vocabulary.words, dtype=np.int32)
     guided.Matcher(grammar, vocabulary).fill_mask(row)
     out.print(f"[green]✓[/] {vocabulary.size:,} tokens ready [dim]({time.perf_counter() - start:.1f} s)[/]")
+
+
+@app.command("train-heads", context_settings={"ignore_unknown_options": True}, add_help_option=False)
+def train_heads(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Train draft heads on a model's own texts, for faster free text. `guided train-heads --help` for its options."""
+    from guided.drafters.heads.command import app as heads  # loads torch
+
+    heads(arguments or [], prog_name="guided train-heads", standalone_mode=False)

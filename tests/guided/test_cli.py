@@ -124,3 +124,11 @@ def test_explain_of_a_token_needs_a_vocabulary(run: Any) -> None:
 )
 def test_bytes_for_a_reader(values: list[int], shown: str) -> None:
     assert shown in cli.show_bytes(values)
+
+
+def test_train_heads_is_reached(run: Any, tmp_path: Path) -> None:
+    """The options of the command are those of its module; a model that is not there is one message."""
+    code, out, _ = run("train-heads", None, "--help")
+    assert code == 0 and "--write-minutes" in out
+    code, _, err = run("train-heads", None, "--out", str(tmp_path / "heads"), "--model", str(tmp_path / "nothing"))
+    assert code == 2 and "TrainingProblem" in err

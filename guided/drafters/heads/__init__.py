@@ -5,7 +5,7 @@ drafter   `Heads`: heads as a drafter for `guided.generate`
 corpus    what heads learn from: the model's own texts with its hidden states
 prompts   what the model is asked for them
 training  the loss and the loop
-train     the command line: `python -m guided.drafters.heads.train`
+command   the command line: `guided train-heads`
 store     heads on disk
 """
 

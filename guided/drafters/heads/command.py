@@ -1,4 +1,4 @@
-"""Train draft heads for a model on its own texts: `python -m guided.drafters.heads.train --out heads.safetensors`.
+"""`guided train-heads`: train draft heads for a model on its own texts.
 
 Two steps, each bounded in time: the model writes (`--write-minutes`), heads learn from it (`--train-minutes`). The
 defaults fit SmolLM2-135M on two CPU cores into half an hour. With `--corpus` what was written is kept, and used again
