@@ -72,6 +72,7 @@ class DraftHeads(nn.Module):
         self.register_buffer("vocabulary", vocabulary.long())
         self.register_buffer("places", torch.empty(0, dtype=torch.int64), persistent=False)
         self._frozen: dict[str, torch.Tensor] = {}  # the model's, not saved with the heads
+        self.bias = nn.Parameter(torch.zeros(len(vocabulary)))
         if config.rank:
             self.outer = nn.Parameter(torch.zeros(len(vocabulary), config.rank))
             self.inner = nn.Parameter(torch.zeros(config.rank, config.hidden_size))
@@ -113,8 +114,8 @@ class DraftHeads(nn.Module):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[B, d] -> [B, D]."""
         if self.config.rank:
-            return F.linear(F.linear(hidden, self.inner), self.outer)
-        return F.linear(hidden, self._frozen["output"])
+            return F.linear(F.linear(hidden, self.inner), self.outer, self.bias)
+        return F.linear(hidden, self._frozen["output"], self.bias)
 
     def begin(self, hidden: torch.Tensor) -> State:
         """The state before the first step, from hidden [B, d]."""
@@ -151,13 +152,17 @@ class MedusaHeads(DraftHeads):
 
 
 class HydraHeads(DraftHeads):
-    """z_k = h + B_k SiLU(A_k [h; e(c_1); ...; e(c_k)]), B_k = 0 at first; each depth has blocks of its own."""
+    """z_k = a_k * h + B_k SiLU(A_k [h; e(c_1); ...; e(c_k)]); each depth has blocks of its own.
+
+    a_k and B_k are 0 at first: h itself votes for c_1, loudly, and unlearning that would take most of a short training.
+    """
 
     def __init__(self, config: HeadsConfig, vocabulary: torch.Tensor) -> None:
         super().__init__(config, vocabulary)
         size, width = config.hidden_size, config.width
         self.down = nn.ModuleList(nn.Linear((2 + k) * size, width) for k in range(config.depth))
         self.up = nn.ModuleList(nn.Linear(width, size) for _ in range(config.depth))
+        self.keep = nn.Parameter(torch.zeros(config.depth, size))
         for block in self.up:
             nn.init.zeros_(block.weight)  # type: ignore[arg-type]
             nn.init.zeros_(block.bias)  # type: ignore[arg-type]
@@ -169,12 +174,15 @@ class HydraHeads(DraftHeads):
     def step(self, state: State, tokens: torch.Tensor, number: int) -> tuple[torch.Tensor, State]:
         hidden, read = state
         read = torch.cat([read, self.embed(tokens)], dim=-1)
-        guess = hidden + self.up[number](F.silu(self.down[number](read)))
+        guess = self.keep[number] * hidden + self.up[number](F.silu(self.down[number](read)))
         return self.logits(guess), (hidden, read)
 
 
 class FeatureHeads(DraftHeads):
-    """f' = f + C SiLU(A [f; e; SiLU(P f) * (Q e)]): one cell for all steps, unrolled on its own guesses."""
+    """f' = a * f + C SiLU(A [f; e; SiLU(P f) * (Q e)]): one cell for all steps, unrolled on its own guesses.
+
+    a and C are 0 at first, for the same reason as in `HydraHeads`.
+    """
 
     def __init__(self, config: HeadsConfig, vocabulary: torch.Tensor) -> None:
         super().__init__(config, vocabulary)
@@ -182,6 +190,7 @@ class FeatureHeads(DraftHeads):
         self.gate, self.value = nn.Linear(size, width), nn.Linear(size, width)
         self.mix = nn.Linear(2 * size + width, width)
         self.out = nn.Linear(width, size)
+        self.keep = nn.Parameter(torch.zeros(size))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -193,7 +202,7 @@ class FeatureHeads(DraftHeads):
         (feature,) = state
         read, embedding = _normal(feature), self.embed(tokens)
         gated = F.silu(self.gate(read)) * self.value(embedding)
-        feature = feature + self.out(F.silu(self.mix(torch.cat([read, embedding, gated], dim=-1))))
+        feature = self.keep * feature + self.out(F.silu(self.mix(torch.cat([read, embedding, gated], dim=-1))))
         return self.logits(feature), (feature,)
 
 

@@ -59,7 +59,7 @@ def train(
     vocabulary_size: int = 4096,
     vocabulary: torch.Tensor | None = None,
     epochs: int = 4,
-    batch: int = 512,
+    batch: int = 128,
     learning_rate: float = 1e-3,
     held_out: float = 0.05,
     max_seconds: float | None = None,
@@ -76,6 +76,10 @@ def train(
     if vocabulary is None:
         vocabulary = draft_vocabulary(corpus, vocabulary_size)
     heads = make_heads(config, vocabulary).bind(model, fresh=True)
+    if config.kind != "medusa":  # whose first guess is the model's own: the others begin at the tokens' frequencies
+        counts = torch.bincount(corpus.tokens, minlength=heads.places.numel())[vocabulary].float()
+        with torch.no_grad():
+            heads.bias.copy_((counts + 0.5).log() - (counts + 0.5).sum().log())
     cut = int(corpus.starts[max(1, round((len(corpus.starts) - 1) * (1 - held_out)))])
     windows = corpus.windows(config.depth + 1)
     learn, check = windows[windows + config.depth < cut], windows[windows >= cut]

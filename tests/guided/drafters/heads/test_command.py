@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     model = llama(2)
     words = {f"w{number}": number for number in range(64)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w0").save_pretrained(tmp_path / "model")
     model.save_pretrained(tmp_path / "model")
     return tmp_path / "model"
