@@ -1,0 +1,67 @@
+"""Typed values, tools and free text with SmolLM2-135M; skipped where the package that carries it is missing."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any
+
+import pytest
+import torch
+from pydantic import BaseModel, Field
+
+import guided
+from guided.demo.model import LoadedModel, ModelMissing, load_smollm2
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    try:
+        return load_smollm2()
+    except ModelMissing as error:
+        pytest.skip(f"no SmolLM2: {error}")
+
+
+class Trip(BaseModel):
+    city: Annotated[str, Field(max_length=12)]
+    day: datetime.date
+    friends: set[str] = Field(max_length=2)
+
+
+def weather(city: str, days: int) -> str:
+    return f"{city} {days}"
+
+
+def test_a_model_is_read_back_from_generate(loaded: LoadedModel) -> None:
+    constraint = guided.json(Trip, tokenizer=loaded.tokenizer, model=loaded.model, max_new_tokens=60)
+    out = guided.generate(loaded.model, loaded.chat("Plan a trip, as JSON."), constraint, max_new_tokens=60)
+    assert isinstance(out.parsed, Trip) and isinstance(out.parsed.day, datetime.date)
+
+
+def test_text_a_call_and_text_with_untouched_scores(loaded: LoadedModel) -> None:
+    constraint = guided.tools(
+        [weather], format="hermes", tool_choice="required", parallel=False, tokenizer=loaded.tokenizer,
+        model=loaded.model, max_new_tokens=70,
+    )  # fmt: skip
+    inputs = loaded.chat("What will the weather be in Bern?")
+    out: Any = loaded.model.generate(
+        **inputs, logits_processor=constraint, do_sample=False, max_new_tokens=70, output_scores=True,
+        output_logits=True, return_dict_in_generate=True,
+    )  # fmt: skip
+    written = out.sequences[0, inputs["input_ids"].shape[1] :].tolist()
+    (call,) = constraint.parse(written).calls
+    assert call().startswith(call.arguments["city"])
+    eos = loaded.model.generation_config.eos_token_id
+    for at in range(20):
+        assert "<" not in loaded.tokenizer.decode(written[:at])
+        expected = out.logits[at].clone()
+        expected[:, eos] = float("-inf")
+        assert torch.equal(out.scores[at], expected)
+
+
+def test_a_span_of_the_passage(loaded: LoadedModel) -> None:
+    passage = "The bridge was opened in 1893 by Anna Keller, who had drawn its plans as a student in Zürich."
+    constraint = guided.substring(
+        passage, boundary="words", tokenizer=loaded.tokenizer, model=loaded.model, max_new_tokens=12
+    )
+    out = guided.generate(loaded.model, loaded.chat(f"{passage} Who opened the bridge?"), constraint, max_new_tokens=12)
+    assert out.parsed in passage
