@@ -31,7 +31,9 @@ from grammars.kernels.layout import (
 )
 from grammars.regex import CharDfa, Regex
 
-__all__ = ["Lexer", "add_parser", "lower_lexed", "lower_plain"]
+__all__ = ["Lexer", "add_lexed", "add_parser", "add_plain", "lower_lexed", "lower_plain"]
+
+Lex = Callable[[int, int, int, int], int]
 
 _WORD = 60
 _MOST_TERMINALS = 240
@@ -123,6 +125,12 @@ def _nothing(program: Program) -> int:
 def lower_plain(table: LrTable, terminals: Sequence[Regex], store: TerminalStore) -> Program:
     """A parser over regular expressions, each of which may end wherever it matches."""
     program = Program(store)
+    root, program.lex = add_plain(program, table, terminals, store)
+    return _whole(program, root)
+
+
+def add_plain(program: Program, table: LrTable, terminals: Sequence[Regex], store: TerminalStore) -> tuple[int, Lex]:
+    """As `lower_plain`, as a part of a program: its root, and what `Program.lex` does for its table."""
     offset = add_parser(program, table, [0] * len(table.actions))
     again = lex_node(program, 0, True)
     starts: dict[int, int] = {}
@@ -137,21 +145,23 @@ def lower_plain(table: LrTable, terminals: Sequence[Regex], store: TerminalStore
         nodes = [terminal(t) for t in range(len(terminals)) if possible >> t & 1]
         return program.choice(nodes) if nodes else _nothing(program)
 
-    program.lex = lex
-    return _whole(program, _start(program, offset))
+    return _start(program, offset), lex
 
 
 def lower_lexed(table: LrTable, lexer: Lexer, store: TerminalStore) -> Program:
     """A parser over a lexer that decides where tokens end."""
     program = Program(store)
+    root, program.lex = add_lexed(program, table, lexer, store)
+    return _whole(program, root)
+
+
+def add_lexed(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore) -> tuple[int, Lex]:
+    """As `lower_lexed`, as a part of a program: its root, and what `Program.lex` does for its table."""
     offset = add_parser(program, table, lexer.context_of)
-    program.lex = _lexing(program, table, lexer, store)
-    return _whole(program, _start(program, offset))
+    return _start(program, offset), _lexing(program, table, lexer, store)
 
 
-def _lexing(
-    program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
-) -> Callable[[int, int, int, int], int]:
+def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore) -> Lex:
     lexicon = lexer.lexicon
     pieces: dict[object, Piece] = {}
 

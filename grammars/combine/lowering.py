@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from grammars.automaton.free_text import FreeText
+from grammars.automaton.lower_cfg import Lex, add_lexed, add_plain
 from grammars.automaton.lower_json import JsonLowering
 from grammars.automaton.program import Program
 from grammars.automaton.substrings import SubstringTerminal
@@ -61,6 +62,7 @@ class Assembly:
         self.program.expand = self._expand
         self._sources: list[JsonLowering] = []
         self._options: tuple[str, str] | None = None
+        self._lexers: dict[int, Lex] = {}
 
     def _expand(self, node: int) -> None:
         with self.program.lock:
@@ -126,6 +128,7 @@ class Assembly:
         source = SchemaCompiler(
             recipe["source"],
             format=recipe["format"],
+            content=recipe["content"],
             registry=recipe.get("registry"),
             default_draft=recipe["default_draft"],
         )
@@ -140,6 +143,37 @@ class Assembly:
         )
         self._sources.append(lowering)
         return lowering.document(following)
+
+    def parser(self, made: tuple[int, Lex], following: int) -> int:
+        """A context-free grammar: its root and lexer. Called, so that the end of its text is not that of the whole."""
+        root, lex = made
+        self._lexers[int(self.program.node.data[4 * root + 1])] = lex
+        self.program.lex = lambda table, *rest: self._lexers[table](table, *rest)
+        return self.program.call(root, following)
+
+
+def _lark(assembly: Assembly, recipe: Recipe, following: int) -> int:
+    from grammars.cfg.lark_grammar import read_lark
+
+    options = {key: recipe[key] for key in ("start", "parser", "lexer", "regex_flags")}
+    table, lexer = read_lark(recipe["source"], **options)
+    return assembly.parser(add_lexed(assembly.program, table, lexer, assembly.store), following)
+
+
+def _gbnf(assembly: Assembly, recipe: Recipe, following: int) -> int:
+    from grammars.cfg.gbnf import read_gbnf
+
+    start = recipe["start"]
+    parts = read_gbnf(recipe["source"]).reduced(start, start == "root")
+    return assembly.parser(add_plain(assembly.program, *parts, assembly.store), following)
+
+
+def _ebnf(assembly: Assembly, recipe: Recipe, following: int) -> int:
+    from grammars.cfg.ebnf import read_ebnf
+
+    rules = read_ebnf(recipe["source"])
+    parts = rules.reduced(recipe["start"] or next(iter(rules.bodies)), recipe["start"] is None)
+    return assembly.parser(add_plain(assembly.program, *parts, assembly.store), following)
 
 
 def _regex(assembly: Assembly, recipe: Recipe, following: int) -> int:
@@ -271,6 +305,9 @@ _LOWERINGS: dict[str, Lowering] = {
     "regex": _regex,
     "choice": _choice,
     "json": Assembly.json,
+    "lark": _lark,
+    "gbnf": _gbnf,
+    "ebnf": _ebnf,
     "substring": _substring,
     "words": _regex,
     "then": _then,

@@ -56,6 +56,12 @@ def nullable(recipe: Recipe) -> bool:
         return recipe["low"] == 0 or nullable(source)
     if kind == "tagged":
         return bool(recipe["at_least"] == 0)
+    if kind in ("lark", "gbnf", "ebnf"):
+        from grammars.combine.lowering import compile_recipe
+        from grammars.matcher import Matcher
+        from grammars.vocabulary import Vocabulary
+
+        return Matcher(compile_recipe(recipe), Vocabulary.from_bytes([b"a", None], eos_ids=1)).is_accepting()
     language = regular(recipe)
     return language is not None and CharDfa(language).matches("")
 
