@@ -13,7 +13,7 @@ from grammars import Grammar, Marker, Vocabulary
 from grammars.combine import marker_grammar, then
 from guided import tokenizers
 
-__all__ = ["Markers", "markers_of"]
+__all__ = ["Markers", "markers_of", "tokenizer_meant"]
 
 
 class Markers:
@@ -50,8 +50,15 @@ class Markers:
 
 
 def markers_of(tokenizer: Any, vocabulary: Vocabulary) -> Markers:
-    """The special tokens of a tokenizer, of the default one where it is None."""
-    return Markers(tokenizer if tokenizer is not None else tokenizers.default_tokenizer(), vocabulary)
+    """The special tokens of the tokenizer meant."""
+    return Markers(tokenizer_meant(tokenizer, vocabulary), vocabulary)
+
+
+def tokenizer_meant(tokenizer: Any, vocabulary: Vocabulary) -> Any:
+    """The tokenizer given; where that is none, the one that the vocabulary was read from, else the default one."""
+    if tokenizer is None or isinstance(tokenizer, Vocabulary):
+        return tokenizers.tokenizer_of(vocabulary) or tokenizers.default_tokenizer()
+    return tokenizer
 
 
 def _added(tokenizer: Any) -> dict[int, str]:

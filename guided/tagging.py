@@ -11,9 +11,8 @@ from grammars import Grammar, Marker, Matcher, Tag, Vocabulary, compile_regex, c
 from grammars.combine import compile_until, either, marker_grammar
 from grammars.combine import then as in_turn
 from grammars.limited import LimitedMatcher
-from guided import tokenizers
 from guided.combinators import constrain
-from guided.markers import markers_of
+from guided.markers import markers_of, tokenizer_meant
 from guided.parsing import ParseError
 from guided.tokenizers import EosIds, resolve_vocabulary
 from processors.combined import grammars_of, only_constraint
@@ -179,7 +178,7 @@ def think(
     vocabulary = _vocabulary(tokenizer, model, eos_ids, found)
     markers = markers_of(tokenizer, vocabulary)
     if opened is None:
-        opened = _opens(tokenizer if tokenizer is not None else tokenizers.default_tokenizer(), start)
+        opened = _opens(tokenizer_meant(tokenizer, vocabulary), start)
     until = markers.marker(end)
     grammar = in_turn(compile_until(until), compile_regex("\\n{0,2}"), body)
     if not opened:

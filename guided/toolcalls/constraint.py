@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from grammars import compile_tagged
 from grammars.errors import SchemaError, TokenizerError
-from guided import tokenizers
 from guided.combinators import constrain
-from guided.markers import markers_of
+from guided.markers import markers_of, tokenizer_meant
 from guided.parsing import ParseError
 from guided.tokenizers import EosIds, resolve_vocabulary
 from guided.toolcalls.definitions import Tool, read_tools
@@ -56,7 +55,7 @@ def tools(
     """
     known = read_tools(tools)
     vocabulary = resolve_vocabulary(tokenizer, model, eos_ids)
-    chosen = _format(format, tokenizer)
+    chosen = _format(format, tokenizer_meant(tokenizer, vocabulary))
     if tool_choice not in ("auto", "required"):
         known = [tool for tool in known if tool.name == tool_choice]
         if not known:
@@ -88,7 +87,6 @@ def _format(given: str | ToolFormat, tokenizer: Any) -> ToolFormat:
     listed = ", ".join(FORMATS)
     if given != "auto":
         raise ValueError(f"format={given!r} is none of auto, {listed}")
-    tokenizer = tokenizer if tokenizer is not None else tokenizers.default_tokenizer()
     template = getattr(tokenizer, "chat_template", None)
     if isinstance(template, dict):  # several templates: one of them is for tools
         template = template.get("tool_use") or template.get("default")
