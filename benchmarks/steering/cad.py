@@ -1,6 +1,8 @@
 """Context-aware decoding where the context contradicts what the model remembers.
 
-    python benchmarks/steering/cad.py [--limit N] [--out FILE]
+    python benchmarks/steering/cad.py [--limit N] [--methods 'plain;adacad'] [--answers FILE] [--out FILE]
+
+With `--answers` what has been generated is kept, so that a run can be done method by method.
 
 Made-up prompts: a passage says that something well known is otherwise, and the question asks for it. Counted is whether
 the greedy answer agrees with the passage: it names the passage's answer, and not the remembered one. Two sets:
@@ -9,7 +11,9 @@ facts (capitals, currencies, authors, inventions, ...) and sayings whose wanted 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from common import answer_all, arguments, chat_ids, load, padded, report
 
@@ -142,23 +146,33 @@ def agrees(item: Item, answer: str) -> float:
 
 
 def main() -> None:
-    options = arguments(__doc__ or "")
+    options = arguments(
+        __doc__ or "",
+        methods="run only these, separated by semicolons",
+        answers="keep answers there, and take what is there",
+    )
     loaded = load()
     chosen = items()[: options.limit]
     both = [prompts(loaded, item) for item in chosen]
     full, bare = [a for a, _ in both], [b for _, b in both]
     model = loaded.model
-    methods = {
+    steers = {
         "plain": lambda rows: None,
         "cad, alpha 1": lambda rows: guided.cad(model, padded(loaded, [bare[i] for i in rows]), alpha=1.0),
+        "cad, alpha 0.5": lambda rows: guided.cad(model, padded(loaded, [bare[i] for i in rows]), alpha=0.5),
         "adacad": lambda rows: guided.adacad(model, padded(loaded, [bare[i] for i in rows])),
     }
-    answers = {}
-    for name, make in methods.items():
-        answers[name] = answer_all(loaded, full, make)
-        agreeing = sum(agrees(item, answer) for item, answer in zip(chosen, answers[name], strict=True))
-        print(f"{name}: {agreeing:.0f} of {len(chosen)} agree with the passage", flush=True)
-    without = answer_all(loaded, bare, lambda rows: None)
+    store = Path(options.answers) if options.answers else None
+    answers = json.loads(store.read_text()) if store and store.exists() else {}
+    wanted = options.methods.split(";") if options.methods else ["without the passage", *steers]
+    for name in wanted:
+        if name not in answers:
+            answers[name] = answer_all(loaded, full if name in steers else bare, steers.get(name, lambda rows: None))
+            if store:
+                store.write_text(json.dumps(answers))
+    if not {"without the passage", "plain"} <= set(answers):
+        return
+    without = answers.pop("without the passage")
     known = [item.remembered.lower() in answer.lower() for item, answer in zip(chosen, without, strict=True)]
     print(f"without the passage the model names the remembered answer in {sum(known)} of {len(chosen)}")
     for i in range(0, len(chosen), max(1, len(chosen) // 8)):

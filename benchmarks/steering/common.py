@@ -58,8 +58,11 @@ def answer_all(
     return found
 
 
-def arguments(description: str) -> argparse.Namespace:
+def arguments(description: str, **more: str) -> argparse.Namespace:
+    """The options that all measurements have, and `more` of them (name: help)."""
     parser = argparse.ArgumentParser(description=description)
+    for name, text in more.items():
+        parser.add_argument(f"--{name}", default=None, help=text)
     parser.add_argument("--limit", type=int, default=None, help="use only the first N items")
     parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON")
     return parser.parse_args()

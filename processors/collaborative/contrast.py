@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from processors.errors import GenerationError
-from processors.evidence.contrast import difference, plausible
+from processors.evidence.contrast import keep_only, plausible, shift
 from processors.forward import Call, ForwardPass, SteeringProcessor
 
 __all__ = ["ContrastiveProcessor", "ProxyTuningProcessor"]
@@ -56,10 +56,9 @@ class ContrastiveProcessor(SteeringProcessor):
     def steer(self, call: Call, logp: torch.Tensor) -> torch.Tensor:
         amateur = call.over_allowed(call.logits("amateur") / self.temperature)
         beta = call.setting(self.beta)
-        contrast = beta * difference(logp, amateur).nan_to_num(neginf=0.0)
-        base = logp if self.form == "scaled" else (1 - beta) * logp.masked_fill(~call.allowed, 0.0)
-        head = plausible(logp, call.setting(self.plausibility))
-        return (base + contrast).masked_fill(~head, float("-inf"))
+        base = logp if self.form == "scaled" else (1 - beta) * logp.nan_to_num(neginf=0.0)
+        contrast = base + beta * shift(logp, amateur)
+        return keep_only(contrast, plausible(logp, call.setting(self.plausibility)))
 
 
 class ProxyTuningProcessor(SteeringProcessor):
@@ -81,5 +80,4 @@ class ProxyTuningProcessor(SteeringProcessor):
         return self.alpha.single == 0 or call.setting(self.alpha) == 0
 
     def steer(self, call: Call, logp: torch.Tensor) -> torch.Tensor:
-        shift = difference(call.logprobs("tuned"), call.logprobs("untuned")).nan_to_num(neginf=0.0)
-        return logp + call.setting(self.alpha) * shift
+        return logp + call.setting(self.alpha) * shift(call.logprobs("tuned"), call.logprobs("untuned"))

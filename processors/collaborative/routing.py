@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from processors.errors import GenerationError
-from processors.evidence.contrast import difference, plausible
+from processors.evidence.contrast import keep_only, plausible, shift
 from processors.forward import Call, ForwardPass, SteeringProcessor
 
 __all__ = ["ConsultProcessor", "entropy_bits"]
@@ -23,7 +23,7 @@ _DEFAULTS: dict[str, float] = {"threshold": 0.5, "margin": 0.2, "entropy": 2.0, 
 
 def entropy_bits(logp: torch.Tensor) -> torch.Tensor:
     """Entropy of log-probabilities [rows, V] in bits, [rows, 1]."""
-    return -torch.where(logp > float("-inf"), logp.exp() * logp, 0.0).sum(dim=-1, keepdim=True) / math.log(2)
+    return -(logp.exp() * logp).nan_to_num(nan=0.0).sum(dim=-1, keepdim=True) / math.log(2)
 
 
 class ConsultProcessor(SteeringProcessor):
@@ -85,5 +85,5 @@ class ConsultProcessor(SteeringProcessor):
         large = call.logprobs("large")
         if self.beta.single == 1:
             return large
-        mixed = logp + call.setting(self.beta) * difference(large, logp).nan_to_num(neginf=0.0)
-        return mixed.masked_fill(~plausible(large, call.setting(self.plausibility)), float("-inf"))
+        mixed = logp + call.setting(self.beta) * shift(large, logp)
+        return keep_only(mixed, plausible(large, call.setting(self.plausibility)))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from processors.errors import GenerationError
-from processors.evidence.contrast import difference, jensen_shannon, plausible
+from processors.evidence.contrast import jensen_shannon, keep_only, plausible, shift
 from processors.forward import Call, ForwardPass, SteeringProcessor
 
 __all__ = ["AdaCADProcessor", "CADProcessor"]
@@ -44,10 +44,10 @@ class CADProcessor(SteeringProcessor):
         return self.alpha.single == 0 or (call.setting(self.alpha) == 0 if 0 in self.alpha.values else False)
 
     def steer(self, call: Call, logp: torch.Tensor) -> torch.Tensor:
-        out = logp + call.setting(self.alpha) * difference(logp, call.logprobs("null")).nan_to_num(neginf=0.0)
+        out = logp + call.setting(self.alpha) * shift(logp, call.logprobs("null"))
         if self.plausibility.single == 0:
             return out
-        return out.masked_fill(~plausible(logp, call.setting(self.plausibility)), float("-inf"))
+        return keep_only(out, plausible(logp, call.setting(self.plausibility)))
 
 
 class AdaCADProcessor(SteeringProcessor):
@@ -78,7 +78,7 @@ class AdaCADProcessor(SteeringProcessor):
         null = call.logprobs("null")
         alpha = jensen_shannon(logp, null) / (math.log(2) if self.base == "bits" else 1.0)
         alpha = torch.maximum(alpha, call.setting(self.floor))
-        out = logp + alpha * difference(logp, null).nan_to_num(neginf=0.0)
+        out = logp + alpha * shift(logp, null)
         if self.plausibility.single == 0:
             return out
-        return out.masked_fill(~plausible(logp, call.setting(self.plausibility)), float("-inf"))
+        return keep_only(out, plausible(logp, call.setting(self.plausibility)))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from processors.errors import GenerationError
-from processors.evidence.contrast import difference, jensen_shannon, plausible
+from processors.evidence.contrast import difference, jensen_shannon, keep_only, plausible
 from processors.forward import Call, ForwardPass, LogitLens, SteeringProcessor
 from processors.forward.tap import LayerTap
 
@@ -89,4 +89,4 @@ class DoLaProcessor(SteeringProcessor):
         candidates = self.inner.logprobs(call, "layers")
         premature = chosen(candidates, most_distant(logp, candidates))
         head = plausible(logp, call.setting(self.plausibility))
-        return difference(logp, premature).masked_fill(~head, float("-inf"))
+        return keep_only(difference(logp, premature), head)

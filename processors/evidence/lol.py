@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 
 from processors.errors import GenerationError
-from processors.evidence.contrast import amateur_pass, difference, plausible, weighted
+from processors.evidence.contrast import amateur_pass, difference, keep_only, plausible, shift, weighted
 from processors.evidence.layers import InnerLayers, candidate_layers, chosen, most_distant
 from processors.forward import Call, ForwardPass, LogitLens, SteeringProcessor
 
@@ -80,9 +80,8 @@ class LOLProcessor(SteeringProcessor):
         if self.omega.single != 0:
             fused = fused + call.setting(self.omega) * self._lower(call, logp, beta)
         if self.gamma.single != 0:
-            refocus = difference(call.logprobs("instructed"), logp)
-            fused = fused + call.setting(self.gamma) * refocus.nan_to_num(neginf=0.0)
-        return fused.masked_fill(~plausible(logp, call.setting(self.plausibility)), float("-inf"))
+            fused = fused + call.setting(self.gamma) * shift(call.logprobs("instructed"), logp)
+        return keep_only(fused, plausible(logp, call.setting(self.plausibility)))
 
     def _lower(self, call: Call, logp: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
         """F^m [rows, V], clipped; 0 at banned tokens."""
@@ -92,5 +91,5 @@ class LOLProcessor(SteeringProcessor):
         theirs = hidden[torch.arange(len(logp)), index.to(logp.device)]
         device = call.state("amateur").spec.model.get_input_embeddings().weight.device
         amateur = call.over_allowed(self.amateur_lens.logits(theirs.to(device)))
-        contrast = difference(weighted(beta, chosen(own, index.to(logp.device))), amateur)
-        return contrast.nan_to_num(neginf=0.0).clamp(-_CLIP, _CLIP)
+        lower = weighted(beta, chosen(own, index.to(logp.device)))
+        return shift(lower, amateur).clamp(-_CLIP, _CLIP)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 
 from processors.errors import GenerationError
-from processors.evidence.contrast import plausible
+from processors.evidence.contrast import keep_only, plausible
 from processors.forward import Call, Prompt, SteeringProcessor
 
 __all__ = ["VDGDProcessor"]
@@ -90,8 +90,8 @@ class VDGDProcessor(SteeringProcessor):
         g = self.grounding[owner.to(logp.device), : logp.shape[1]]
         g = torch.nn.functional.pad(g, (0, logp.shape[1] - g.shape[1]), value=float(self.grounding.min()))
         mix = call.setting(self.mix)
-        out = (1 - mix) * logp.masked_fill(~candidates, 0.0) + mix * self.scale * g
-        return out.masked_fill(~candidates, float("-inf"))
+        out = (1 - mix) * logp.nan_to_num(neginf=0.0) + mix * self.scale * g
+        return keep_only(out, candidates)
 
 
 @torch.no_grad()

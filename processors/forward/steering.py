@@ -37,13 +37,21 @@ def log_softmax_over(logits: torch.Tensor, allowed: torch.Tensor) -> torch.Tenso
 
     `logits` may be wider (cut) or narrower (what is missing has probability 0) than `allowed`.
     """
-    width = allowed.shape[1]
+    return _over(logits, allowed.shape[1], _bias(allowed))
+
+
+def _bias(allowed: torch.Tensor) -> torch.Tensor:
+    """0 where allowed, -inf elsewhere: adding it bans in a third of the time of masked_fill on a CPU."""
+    return torch.nn.functional.threshold(allowed.to(torch.float32), 0.5, float("-inf")) - 1
+
+
+def _over(logits: torch.Tensor, width: int, bias: torch.Tensor | None) -> torch.Tensor:
     logits = logits[:, :width]
     if logits.dtype not in (torch.float32, torch.float64):
         logits = logits.float()
     if logits.shape[1] < width:
         logits = torch.nn.functional.pad(logits, (0, width - logits.shape[1]), value=float("-inf"))
-    return logits.masked_fill(~allowed, float("-inf")).log_softmax(dim=-1)
+    return (logits if bias is None else logits + bias).log_softmax(dim=-1)
 
 
 class Setting:
@@ -79,6 +87,7 @@ class Call:
     ) -> None:
         self._processor, self._session = processor, session
         self.ids, self.scores, self.allowed = ids, scores, allowed
+        self.bias = None if bool(allowed.all()) else _bias(allowed)  # what bans by being added; None: all are allowed
 
     @property
     def start(self) -> int:
@@ -105,7 +114,7 @@ class Call:
 
     def logprobs(self, name: str) -> torch.Tensor:
         """Log-probabilities [rows, V] of the pass `name` over the allowed tokens, -inf elsewhere."""
-        return log_softmax_over(self.logits(name), self.allowed)
+        return self.over_allowed(self.logits(name))
 
     def hidden(self, name: str) -> tuple[torch.Tensor, ...]:
         """Hidden states [rows, d], one for each of the pass's layers, on its model's device."""
@@ -113,7 +122,7 @@ class Call:
 
     def over_allowed(self, logits: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [rows, V] of any logits over the allowed tokens."""
-        return log_softmax_over(logits.to(self.scores.device), self.allowed)
+        return _over(logits.to(self.scores.device), self.scores.shape[1], self.bias)
 
     def setting(self, setting: Setting) -> torch.Tensor:
         """A setting as [rows, 1], float32."""
@@ -215,19 +224,24 @@ class SteeringProcessor(LogitsProcessor):
             return self._steer(call, idle)
 
     def _steer(self, call: Call, idle: torch.Tensor | bool) -> torch.Tensor:
-        allowed, scores = call.allowed, call.scores
+        allowed, scores, banned = call.allowed, call.scores, float("-inf")
         counts = allowed.sum(dim=-1, keepdim=True)
-        logp = log_softmax_over(scores, allowed)
+        least = int(counts.min())
+        logp = call.over_allowed(scores)
         out = logp
-        if not bool((counts <= 1).all()):
+        if least > 1 or int(counts.max()) > 1:
             out = self.steer(call, logp)
-            banned = torch.full((), float("-inf"), dtype=out.dtype, device=out.device)
-            out = torch.where(allowed & ~out.isnan(), out, banned)
-            dead = (out == banned).all(dim=-1, keepdim=True)
-            out = torch.where(dead | (counts <= 1), logp, out).log_softmax(dim=-1)
+            out = (out if call.bias is None else out + call.bias).nan_to_num(nan=banned, neginf=banned)
+            kept = (out.amax(dim=-1, keepdim=True) == banned) | (counts <= 1)
+            if bool(kept.any()):  # nothing is left, or there was no choice
+                out = torch.where(kept, logp, out)
+            out = out.log_softmax(dim=-1)
         if self.keeps_mass:
-            out = out + torch.where(allowed, scores, float("-inf")).to(out.dtype).logsumexp(dim=-1, keepdim=True)
-        out = torch.where(counts == 0, scores, out.to(scores.dtype))
+            weighed = scores if call.bias is None else scores + call.bias
+            out = out + weighed.to(out.dtype).logsumexp(dim=-1, keepdim=True)
+        out = out.to(scores.dtype)
+        if least == 0:
+            out = torch.where(counts == 0, scores, out)
         return out if idle is False else torch.where(torch.as_tensor(idle, device=scores.device), scores, out)
 
     def _state(self, session: _Session, name: str, ids: Ids) -> PassState:
