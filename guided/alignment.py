@@ -178,6 +178,6 @@ class VocabularyDecoder:
 
 def _decoder(tokenizer: Any) -> Any:
     """What turns ids into texts: the tokenizer given, or the process-wide default."""
-    if tokenizer is not None and hasattr(tokenizer, "decode"):
-        return tokenizer
-    return VocabularyDecoder(resolve_vocabulary(tokenizer))
+    if tokenizer is None or isinstance(tokenizer, Vocabulary):
+        return VocabularyDecoder(resolve_vocabulary(tokenizer))
+    return tokenizer

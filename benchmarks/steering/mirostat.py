@@ -2,9 +2,10 @@
 
     python benchmarks/steering/mirostat.py --out mirostat.json --picture docs/methods/mirostat.svg
 
-Each of 16 beginnings is continued by 500 tokens (EOS banned) with mirostat 1 and 2 for tau in {2, 3, 4, 5}, and with
-top-p and top-k. Surprise is -log2 p(token) under the model, before any truncation. Reported: the mean over all tokens
-with a 95% interval over texts, the largest error of a single text, and how the second half differs from the first.
+Beginnings (`--texts`, up to 16) are continued by 500 tokens (EOS banned) under each setting: mirostat 1 and 2 for tau
+in {2, 3, 4, 5}, and top-p and top-k. All settings run as rows of one batch. Surprise is -log2 p(token) under the model,
+before any truncation. Reported: the mean over all tokens with a 95% interval by bootstrap over texts, the largest error
+of a single text, and how the second half differs from the first. Results so far are written every 50 tokens.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 from intervals import interval, shown
+from transformers import TopKLogitsWarper, TopPLogitsWarper
 
-import guided
 from guided.demo.model import load_smollm2
+from processors import MirostatProcessor
 
 BEGINNINGS = [
     "The old lighthouse keeper had not spoken to anyone for three weeks when",
@@ -42,62 +44,82 @@ BEGINNINGS = [
 ]
 
 
-def surprises(model: Any, tokenizer: Any, tokens: int, options: dict[str, Any], processor: Any) -> np.ndarray:
-    """bits [texts, tokens]: surprise of each generated token under the model with EOS banned."""
-    tokenizer.padding_side = "left"
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    inputs = tokenizer(BEGINNINGS, return_tensors="pt", padding=True)
-    torch.manual_seed(0)
-    seen: list[torch.Tensor] = []
+SETTINGS: dict[str, tuple[Any, float | None]] = {
+    "top-p 0.9": (TopPLogitsWarper(0.9), None),
+    "top-p 0.95": (TopPLogitsWarper(0.95), None),
+    "top-k 50": (TopKLogitsWarper(50), None),
+    **{
+        f"mirostat {v}, tau {tau:g}": (MirostatProcessor(tau, version=v), tau)
+        for v in (2, 1)
+        for tau in (2.0, 3.0, 4.0, 5.0)
+    },
+}
 
-    def watch(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        seen.append(torch.log_softmax(scores, dim=-1))
-        if len(seen) > 1:
-            seen[-2] = seen[-2].gather(1, _[:, -1:])  # only the chosen token's is needed
-        return scores
 
-    out = model.generate(**inputs, do_sample=True, max_new_tokens=tokens, min_new_tokens=tokens,
-                         logits_processor=[watch, *processor], **options)  # fmt: skip
-    seen[-1] = seen[-1].gather(1, out[:, -1:])
-    return -torch.cat(seen, dim=1).numpy() / math.log(2)
+class Rows:
+    """Gives each setting its own rows of the batch, and notes the surprise of every chosen token, in bits."""
+
+    def __init__(self, names: list[str], texts: int, out: Path) -> None:
+        self.names, self.texts, self.out = names, texts, out
+        self.bits: list[torch.Tensor] = []
+        self.last: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.note(input_ids)
+        self.last = torch.log_softmax(scores, dim=-1) / -math.log(2)
+        parts = []
+        for i, name in enumerate(self.names):
+            own = slice(i * self.texts, (i + 1) * self.texts)
+            parts.append(SETTINGS[name][0](input_ids[own], scores[own]))
+        return torch.cat(parts)
+
+    def note(self, input_ids: torch.Tensor) -> None:
+        if self.last is not None:
+            self.bits.append(self.last.gather(1, input_ids[:, -1:])[:, 0])
+            if len(self.bits) % 50 == 0:
+                report(self.names, self.texts, torch.stack(self.bits, dim=1).numpy(), self.out)
+
+
+def report(names: list[str], texts: int, bits: np.ndarray, out: Path) -> None:
+    """Write the record and the table of what has been generated so far: bits [settings * texts, tokens]."""
+    record: dict[str, Any] = {}
+    half = bits.shape[1] // 2
+    print(
+        f"\n{bits.shape[1]} tokens, {texts} texts\n| run | mean surprise, bits | error | worst text | 2nd half - 1st |"
+    )
+    print("|---|---|---|---|---|")
+    for i, name in enumerate(names):
+        own, tau = bits[i * texts : (i + 1) * texts], SETTINGS[name][1]
+        means, drift = own.mean(1), own[:, half:].mean(1) - own[:, :half].mean(1)
+        error = "" if tau is None else f"{means.mean() / tau - 1:+.1%}"
+        worst = "" if tau is None else f"{np.abs(means / tau - 1).max():.1%}"
+        print(f"| {name} | {shown(means)} | {error} | {worst} | {shown(drift)} |", flush=True)
+        blocks = own[:, : bits.shape[1] // 25 * 25].reshape(texts, -1, 25).mean((0, 2))
+        record[name] = {"tau": tau, "mean": interval(means), "drift": interval(drift), "texts": means.tolist(),
+                        "tokens": bits.shape[1], "blocks_of_25": blocks.tolist()}  # fmt: skip
+    out.write_text(json.dumps(record, indent=1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=500)
-    parser.add_argument("--eta", type=float, default=0.1)
+    parser.add_argument("--texts", type=int, default=16)
+    parser.add_argument("--only", nargs="*", choices=list(SETTINGS), default=list(SETTINGS), help="settings by name")
     parser.add_argument("--out", type=Path, default=Path("mirostat.json"))
-    parser.add_argument("--only", nargs="*", help="runs by name; the others are taken from --out if they are there")
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     loaded = load_smollm2()
-    plain = {"top_k": 0}
-    runs: dict[str, tuple[dict[str, Any], list[Any], float | None]] = {
-        "top-p 0.9": ({"top_k": 0, "top_p": 0.9}, [], None),
-        "top-p 0.95": ({"top_k": 0, "top_p": 0.95}, [], None),
-        "top-k 50": ({"top_k": 50}, [], None),
-    }
-    for version in (2, 1):
-        for tau in (2.0, 3.0, 4.0, 5.0):
-            processor = guided.mirostat(tau, given.eta, version=version)
-            runs[f"mirostat {version}, tau {tau:g}"] = (plain, list(processor), tau)
-    record: dict[str, Any] = json.loads(given.out.read_text()) if given.only is not None and given.out.exists() else {}
-    half = given.tokens // 2
-    print("| run | mean surprise, bits (95%) | error | worst text | second half - first (95%) |\n|---|---|---|---|---|")
-    for name, (options, processor, tau) in runs.items():
-        if given.only is not None and name not in given.only:
-            continue
-        bits = surprises(loaded.model, loaded.tokenizer, given.tokens, options, processor)
-        means, drift = bits.mean(1), bits[:, half:].mean(1) - bits[:, :half].mean(1)
-        error = "" if tau is None else f"{means.mean() / tau - 1:+.1%}"
-        worst = "" if tau is None else f"{np.abs(means / tau - 1).max():.1%}"
-        print(f"| {name} | {shown(means)} | {error} | {worst} | {shown(drift)} |", flush=True)
-        blocks = bits[:, : given.tokens // 25 * 25].reshape(len(bits), -1, 25).mean(2)
-        record[name] = {"tau": tau, "mean": interval(means), "drift": interval(drift), "texts": means.tolist(),
-                        "blocks_of_25": blocks.mean(0).tolist()}  # fmt: skip
-        given.out.write_text(json.dumps(record, indent=1))
+    tokenizer = loaded.tokenizer
+    tokenizer.padding_side = "left"
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    inputs = tokenizer(BEGINNINGS[: given.texts] * len(given.only), return_tensors="pt", padding=True)
+    torch.manual_seed(0)
+    rows = Rows(given.only, given.texts, given.out)
+    out = loaded.model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=given.tokens,
+                                min_new_tokens=given.tokens, logits_processor=[rows])  # fmt: skip
+    rows.note(out)
     if given.picture:
-        draw(record, given.picture)
+        draw(json.loads(given.out.read_text()), given.picture)
 
 
 def draw(record: dict[str, Any], path: Path) -> None:

@@ -69,16 +69,17 @@ def stars(texts: list[str]) -> list[float]:
 
 
 TASKS = {
-    "text, kind words": ("Write one short sentence about {}.", None, kind_words, 0.5),
-    "text, at the end": ("Write one short sentence about {}.", None, ends_with_joy, 0.2),
-    "JSON, kind words": ("Review {} as JSON with the fields review and stars (1 to 5).", SCHEMA, kind_words, 0.5),
     "JSON, at the end": ("Review {} as JSON with the fields review and stars (1 to 5).", SCHEMA, stars, 0.2),
+    "JSON, kind words": ("Review {} as JSON with the fields review and stars (1 to 5).", SCHEMA, kind_words, 0.5),
+    "text, at the end": ("Write one short sentence about {}.", None, ends_with_joy, 0.2),
+    "text, kind words": ("Write one short sentence about {}.", None, kind_words, 0.5),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=28)
+    parser.add_argument("--prompts", type=int, default=len(SUBJECTS))
     parser.add_argument("--top-k", type=int, default=5)
     parser.add_argument("--max-rollout", type=int, default=10)
     parser.add_argument("--only", nargs="*", help="task/method pairs, such as 'JSON, at the end/args'")
@@ -87,19 +88,19 @@ def main() -> None:
     record: dict[str, Any] = json.loads(given.out.read_text()) if given.only and given.out.exists() else {}
     loaded = load_smollm2()
     for task in TASKS:
-        for method in ("plain", "args", "transfer_q"):
+        for method in ("transfer_q", "args", "plain"):
             name = f"{task}/{method}"
             if given.only is None or name in given.only:
                 record[name] = run(loaded, task, method, given)
                 given.out.write_text(json.dumps(record, indent=1))
-    report(record)
+                report(record)
 
 
 def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
     prompt, schema, reward, alpha = TASKS[task]
     model, tokenizer = loaded.model, loaded.tokenizer
     tokenizer.padding_side = "left"
-    turns = [[{"role": "user", "content": prompt.format(subject)}] for subject in SUBJECTS]
+    turns = [[{"role": "user", "content": prompt.format(subject)}] for subject in SUBJECTS[: given.prompts]]
     inputs = tokenizer.apply_chat_template(
         turns, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
     )
@@ -126,14 +127,12 @@ def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
 
         for text in texts:
             validate(json.loads(text), schema)
-    rewards = np.array(reward(texts)).reshape(len(SUBJECTS), draws)
+    rewards = np.array(reward(texts)).reshape(-1, draws)
     return {"rewards": rewards.tolist(), "seconds": seconds, "texts": texts[:: max(1, draws)]}
 
 
 def report(record: dict[str, Any]) -> None:
-    print(
-        "| task | method | mean reward (95%) | best of (95%) | Transfer Q* - mean (95%) | Transfer Q* - best of (95%) |"
-    )
+    print("| task | method | mean reward (95%) | best of (95%) | Transfer Q* ahead of mean | ahead of best |")
     print("|---|---|---|---|---|---|")
     for task in TASKS:
         own = record.get(f"{task}/transfer_q")

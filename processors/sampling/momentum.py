@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from transformers import LogitsProcessor
 
-from processors.errors import GenerationError
+from processors.errors import GenerationError, UnsupportedGeneration
 from processors.stage import Stage
 
 __all__ = ["MomentumProcessor", "repetition"]
@@ -86,8 +86,16 @@ class MomentumProcessor(LogitsProcessor):
         self.resistance = resistance
         self.exempt = frozenset(exempt)
 
+    def announce(self) -> None:
+        """A new generation begins: there is nothing to forget, since the ids are all that counts."""
+
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """input_ids int64 [rows, length], scores [rows, width] -> scores of the candidates."""
+        if input_ids.dim() != 2:
+            raise UnsupportedGeneration(
+                f"input_ids have shape {tuple(input_ids.shape)}: momentum needs whole sequences [rows, length]",
+                "Continuous batching (generate_batch, paged caches) shows only the last tokens: use plain generate().",
+            )
         if self.alpha == 0:
             return scores
         p = torch.softmax(scores.float(), dim=-1)

@@ -13,7 +13,7 @@ from typing import Any
 
 import guided
 from tests.processors.tiny import llama
-from tests.processors.toys import PAD
+from tests.processors.toys import EOS, PAD, toy_vocabulary
 
 __all__ = ["METHODS", "Method"]
 
@@ -56,6 +56,14 @@ def padded(prompts: Prompts) -> Any:
 def each(prompts: Prompts, *values: float) -> list[float]:
     """Another number for each prompt, by its content, so that a row has the same alone and in a batch."""
     return [values[sum(prompt) % len(values)] for prompt in prompts]
+
+
+def variety(texts: list[str]) -> list[float]:
+    return [len(set(text)) / 3 for text in texts]
+
+
+def size(texts: list[str]) -> list[float]:
+    return [len(text) / 10 for text in texts]
 
 
 METHODS = [
@@ -110,4 +118,34 @@ METHODS = [
         lambda p: guided.rapid(llama(7), short(p), eta=6, temperature=0.8),
         lambda p: guided.rapid(llama(7), short(p), eta=0),
     ),
-]
+    Method(
+        "transfer_q",
+        lambda p: guided.transfer_q(policy=llama(7), reward=variety, tokenizer=toy_vocabulary(), top_k=3, max_rollout=2,
+                                    alpha=each(p, 0.3, 1.0)),
+        lambda p: guided.transfer_q(policy=llama(7), reward=variety, tokenizer=toy_vocabulary(), alpha=float("inf")),
+    ),
+    Method(
+        "transfer_q, drawn",
+        lambda p: guided.transfer_q(policy=llama(7), reward=variety, tokenizer=toy_vocabulary(), top_k=2, max_rollout=2,
+                                    rollouts=2, baseline_reward=size, beta=0.5),
+    ),
+    Method(
+        "args",
+        lambda p: guided.args(variety, tokenizer=toy_vocabulary(), weight=2.0, top_k=3, eos_ids=[EOS]),
+        lambda p: guided.args(variety, tokenizer=toy_vocabulary(), weight=0),
+    ),
+    Method(
+        "controlled",
+        lambda p: guided.controlled_decoding(llama(7), lambda hidden: hidden[:, 0], top_k=4),
+        lambda p: guided.controlled_decoding(llama(7), lambda hidden: hidden[:, 0], weight=0),
+    ),
+    Method(
+        "mirostat",
+        lambda p: guided.mirostat(2.5, 0.3),
+        lambda p: guided.mirostat(mu=float("inf"), eta=0),
+        feedback=True,
+        normalised=False,
+    ),
+    Method("mirostat 1", lambda p: guided.mirostat(2.5, 0.3, version=1), feedback=True, normalised=False),
+    Method("momentum", lambda p: guided.momentum(0.3, 4), lambda p: guided.momentum(0)),
+]  # fmt: skip

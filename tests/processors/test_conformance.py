@@ -58,6 +58,7 @@ def generate(processors: Any, prompts: list[list[int]], **options: Any) -> Any:
     options = {"max_new_tokens": NEW, **options}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="transformers")
+        warnings.filterwarnings("ignore", category=guided.MirostatWarning)  # of top_k=50, which is meant here
         return llama().generate(input_ids=ids, attention_mask=mask, logits_processor=processors, **options)
 
 
