@@ -262,7 +262,11 @@ class PassState:
 
         The copy shares no memory that it could change; this state stays as it is. For rollouts.
         """
-        return Fork(self, self._at(ids), repeats)
+        at = self._at(ids)
+        if self._cached > at.length and _has_recurrent_layers(self._cache):  # ahead, and it cannot be cropped
+            self._crop(at.length)
+            at = self._run(ids, False)
+        return Fork(self, at, repeats)
 
 
 class Fork:
@@ -274,6 +278,9 @@ class Fork:
         self.hidden = tuple(h.repeat_interleave(repeats, dim=0) for h in at.hidden)  # of the pass's layers
         self._state = copy.copy(state)
         self._state._cache = _copied(state._cache)
+        if state._cached > at.length:  # the position was answered from memory, the cache has run ahead along a draft
+            self._state._cache.crop(at.length - state._cached)
+            self._state._cached = at.length
         self._state._cache.batch_repeat_interleave(repeats)
         self._state._mask = state._mask.repeat_interleave(repeats, dim=0)
         self._state._lengths = state._lengths.repeat_interleave(repeats, dim=0)
