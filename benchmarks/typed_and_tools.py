@@ -130,6 +130,7 @@ def types(loaded: Any, tokens: int, seeds: int) -> tuple[Table, int]:
             example = value if example is None else example
         failures += seeds + 1 - good
         table.add_row(name, f"{good}/{seeds + 1}", repr(example)[:70])
+        print(name, good, seeds + 1, repr(example)[:90], flush=True)
     return table, failures
 
 
@@ -150,48 +151,65 @@ def tools(loaded: Any, tokens: int, seeds: int) -> tuple[Table, int]:
     """A required call in each format; invalid calls and touched steps."""
     table = Table("format", "valid calls", "free steps", "untouched", "text", title="Free text, a call, free text")
     failures = 0
-    eos = loaded.model.generation_config.eos_token_id
     for name, one in FORMATS.items():
-        constraint = guided.tools(
-            [SEARCH, book_table], format=name, tool_choice="required", tokenizer=loaded.tokenizer, model=loaded.model,
-            max_new_tokens=tokens,
-        )  # fmt: skip
-        inputs = loaded.chat("Book a table for three on the second of May, and say what you do.")
         calls = valid = steps = untouched = 0
         shown = ""
-        for seed in range(seeds):
-            torch.manual_seed(seed)
-            out = loaded.model.generate(
-                **inputs, logits_processor=constraint, do_sample=True, top_k=0, max_new_tokens=tokens,
-                output_scores=True, output_logits=True, return_dict_in_generate=True,
+        # the model comes to a call by itself, or late because it must; or the prompt has begun one, and text follows it
+        for begin in ("", one.trigger):
+            constraint = guided.tools(
+                [SEARCH, book_table], format=name, tool_choice="required", tokenizer=loaded.tokenizer,
+                model=loaded.model, max_new_tokens=tokens, prefix=begin,
             )  # fmt: skip
-            written = out.sequences[0, inputs["input_ids"].shape[1] :].tolist()
-            reply = constraint.parse(written)
-            shown = shown or reply.text.strip()
-            for call in reply.calls:
-                calls += 1
-                if call.name == "search":
-                    jsonschema.validate(call.arguments, SEARCH["function"]["parameters"])  # type: ignore[index]
-                    valid += set(call.arguments) <= {"query", "limit"}
-                else:
-                    valid += isinstance(call(), str)
-            free, same = _free_steps(loaded, one, written, out, eos)
-            steps, untouched = steps + free, untouched + same
-            failures += not reply.calls
+            inputs = _begun(loaded, begin)
+            for seed in range(seeds):
+                torch.manual_seed(seed)
+                out = loaded.model.generate(
+                    **inputs, logits_processor=constraint, do_sample=True, top_k=0, max_new_tokens=tokens,
+                    output_scores=True, output_logits=True, return_dict_in_generate=True,
+                )  # fmt: skip
+                written = out.sequences[0, inputs["input_ids"].shape[1] :].tolist()
+                reply = constraint.parse(written)
+                shown = shown or reply.text.strip()
+                for call in reply.calls:
+                    calls += 1
+                    if call.name == "search":
+                        jsonschema.validate(call.arguments, SEARCH["function"]["parameters"])  # type: ignore[index]
+                        valid += set(call.arguments) <= {"query", "limit"}
+                    else:
+                        valid += isinstance(call(), str)
+                free, same = _free_steps(loaded, constraint, one, begin, written, out, tokens)
+                steps, untouched = steps + free, untouched + same
+                failures += not reply.calls
         failures += calls - valid + steps - untouched
         table.add_row(name, f"{valid}/{calls}", str(steps), str(untouched), shown[:40])
+        print(name, valid, calls, steps, untouched, repr(shown[:60]), flush=True)
     return table, failures
 
 
-def _free_steps(loaded: Any, one: Any, written: list[int], out: Any, eos: int) -> tuple[int, int]:
-    """Steps outside of calls and not within a trigger, before the budget bites; and those with the model's scores."""
+def _begun(loaded: Any, begin: str) -> dict[str, Any]:
+    inputs = loaded.chat("Book a table for three on the second of May, and say what you do.")
+    ids = torch.tensor([loaded.tokenizer.encode(begin, add_special_tokens=False)], dtype=torch.int64)
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], ids], dim=1)
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    return inputs
+
+
+def _free_steps(
+    loaded: Any, constraint: Any, one: Any, begin: str, written: list[int], out: Any, tokens: int
+) -> tuple[int, int]:
+    """Steps outside of calls and not within a trigger, where the limit does not bite; those with the model's scores."""
     free = same = 0
+    eos = loaded.model.generation_config.eos_token_id
     starts = [start for start in (one.trigger, one.bare) if start]
     for at, (scores, logits) in enumerate(zip(out.scores, out.logits, strict=True)):
         text = loaded.tokenizer.decode(written[:at])
-        inside = any(start in text for start in starts)
         partly = any(text.endswith(start[:size]) for start in starts for size in range(1, len(start)))
-        if not inside and not partly and at < len(written) - 120:
+        called = any(start in begin + text for start in starts)
+        try:
+            inside = called and not constraint.parse(text).calls
+        except guided.ParseError:
+            inside = True
+        if not inside and not partly and at < (tokens - 1 if called else tokens - 90):
             due = logits.clone()
             due[:, eos] = scores[:, eos]
             free, same = free + 1, same + bool(torch.equal(scores, due))

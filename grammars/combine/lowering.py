@@ -33,10 +33,13 @@ Lowering = Callable[["Assembly", Recipe, int], int]
 def part(given: Any) -> Recipe:
     """The recipe of a part: a grammar's own, a string's as a literal.
 
-    Errors: `TypeError` for anything else.
+    Errors: `TypeError` for anything else; `UnsupportedGrammar` for a grammar with options that are not known here.
     """
     if isinstance(given, Grammar):
-        return given.recipe
+        recipe = given.recipe
+        if unknown := recipe.keys() - _OPTIONS.get(recipe["kind"], recipe.keys()) - {"kind", "source"}:
+            raise UnsupportedGrammar(f"a part of the kind {recipe['kind']!r} with {', '.join(sorted(unknown))}")
+        return recipe
     if isinstance(given, str):
         return {"kind": "choice", "source": [given]}
     raise TypeError(f"{given!r} is no grammar: combine compiled grammars and strings")
@@ -300,6 +303,16 @@ def marker_words(recipe: Recipe) -> list[bytes]:
     spelled = [recipe["source"].encode()] if recipe["spelled"] else []
     return spelled + [special_bytes(token) for token in recipe["ids"]]
 
+
+_OPTIONS: dict[str, set[str]] = {
+    "regex": set(),
+    "choice": set(),
+    "json": {"property_order", "whitespace", "spelling", "format", "content", "registry", "default_draft"},
+    "lark": {"start", "parser", "lexer", "regex_flags"},
+    "gbnf": {"start"},
+    "ebnf": {"start"},
+}
+"""What recipes of the other front-ends may say; another option is refused here, and not passed over."""
 
 _LOWERINGS: dict[str, Lowering] = {
     "regex": _regex,

@@ -116,16 +116,8 @@ def _bare_call(tools: Sequence[Tool], options: Options) -> Grammar:
     return either(*calls)
 
 
-def _mistral(tools: Sequence[Tool], markers: Markers, parallel: bool, options: Options) -> Grammar:
-    return then(compile_regex(" ?"), _array(tools, "arguments", parallel, options))
-
-
 def _list(tools: Sequence[Tool], markers: Markers, parallel: bool, options: Options) -> Grammar:
-    return then(compile_regex("[ \n]?"), _array(tools, "arguments", parallel, options))
-
-
-def _fenced(tools: Sequence[Tool], markers: Markers, parallel: bool, options: Options) -> Grammar:
-    return then(compile_regex("\n?"), _array(tools, "arguments", parallel, options))
+    return then(compile_regex(r"[ \n]?"), _array(tools, "arguments", parallel, options))
 
 
 def _mistral_v11(tools: Sequence[Tool], markers: Markers, parallel: bool, options: Options) -> Grammar:
@@ -232,7 +224,7 @@ FORMATS: dict[str, ToolFormat] = {
     for one in (
         ToolFormat("hermes", "<tool_call>", _hermes, _read_json, "</tool_call>", signs=("<tool_call>",)),
         ToolFormat("llama3", "<|python_tag|>", _llama, _read_json, several=True, signs=('"parameters":',), bare=_BARE),
-        ToolFormat("mistral", "[TOOL_CALLS]", _mistral, _read_json, several=True, signs=("[TOOL_CALLS]",)),
+        ToolFormat("mistral", "[TOOL_CALLS]", _list, _read_json, several=True, signs=("[TOOL_CALLS]",)),
         ToolFormat("mistral_v11", "[TOOL_CALLS]", _mistral_v11, _read_mistral_v11, signs=("[TOOL_CALLS]", "[ARGS]")),
         ToolFormat("deepseek", _BEGIN, _deepseek, _read_deepseek, _FINISH, True, signs=(_BEGIN, "```json")),
         ToolFormat("deepseek_v31", _BEGIN, _deepseek_v31, _read_deepseek_v31, _FINISH, True, signs=(_BEGIN,)),
@@ -240,7 +232,7 @@ FORMATS: dict[str, ToolFormat] = {
         ToolFormat(
             "phi4", "<|tool_call|>", _list, _read_json, "<|/tool_call|>", True, ("<|tool_call|>", "<|/tool_call|>")
         ),
-        ToolFormat("fenced", "```json", _fenced, _read_json, "\n```", several=True),
+        ToolFormat("fenced", "```json", _list, _read_json, "\n```", several=True),
     )
 }
 """By name; add to it for a model that is not here."""

@@ -180,3 +180,10 @@ def test_bytes_refuse_a_registry_inside() -> None:
     part = compile_json_schema({"type": "integer"}, registry=Registry())
     with pytest.raises(GrammarError, match="registry"):
         then("x", part).to_bytes()
+
+
+def test_an_option_that_is_not_known_here_is_refused() -> None:
+    """Another front-end may get options; a combination must not pass over them."""
+    part = Grammar(compile_regex("a").program, {"kind": "regex", "source": "a", "flags": "i"})
+    with pytest.raises(UnsupportedGrammar, match="flags"):
+        repeat(then(part, POINT))
