@@ -36,6 +36,7 @@ from processors.stage import Stage
 __all__ = ["MirostatProcessor", "MirostatWarning", "zipf_exponent", "zipf_rank"]
 
 _LOG2E = 1 / math.log(2)
+_LARGEST = 1e30  # bits; above it only banned tokens
 _MU_LIMIT = 64.0  # bits; 2^64 tokens are more than any vocabulary has
 
 
@@ -96,7 +97,7 @@ class MirostatProcessor(LogitsProcessor):
     `m`            how many of the best tokens version 1 looks at
     `forced`       "skip": a token without alternatives does not move mu; "count": it counts as a surprise of 0 bits
 
-    input_ids int64 [rows, length], scores [rows, width]; computed in float64 on the scores' device. Use it with
+    input_ids int64 [rows, length], scores [rows, width]; computed in float32 or wider on the scores' device. Use it with
     `do_sample=True, top_k=0, top_p=1, temperature=1`: what `generate` cuts after this stage is chosen from less than
     was measured (`MirostatWarning` says so). Cost: no forward pass; one softmax, and one sort of the kept tokens.
 
@@ -161,14 +162,13 @@ class MirostatProcessor(LogitsProcessor):
         """Cut copy of `scores`."""
         tracks = self._follower.tracks(input_ids)
         cold = scores / self.temperature if self.temperature != 1 else scores
-        bits = torch.log_softmax(cold.double(), dim=-1) * -_LOG2E  # inf for banned tokens
-        mu = torch.tensor([track.value for track in tracks], dtype=torch.float64, device=scores.device)
-        keep = bits <= mu[:, None] if self.version == 2 else self._best(bits, mu)
-        keep &= bits.isfinite()
-        best = bits.nan_to_num(nan=math.inf, posinf=math.inf).argmin(dim=-1, keepdim=True)
-        keep.scatter_(1, best, True)
+        wide = cold if cold.dtype in (torch.float32, torch.float64) else cold.float()
+        bits = torch.log_softmax(wide, dim=-1).mul_(-_LOG2E)  # inf for banned tokens
+        mu = torch.tensor([track.value for track in tracks], dtype=bits.dtype, device=scores.device)
+        keep = bits <= mu.clamp_max(_LARGEST)[:, None] if self.version == 2 else self._best(bits, mu)
+        keep.scatter_(1, cold.argmax(dim=-1, keepdim=True), True)
         if self.surprise == "truncated":
-            bits = torch.log_softmax(cold.double().masked_fill(~keep, -math.inf), dim=-1) * -_LOG2E
+            bits = torch.log_softmax(wide.masked_fill(~keep, -math.inf), dim=-1).mul_(-_LOG2E)
         self._note(tracks, scores, keep, bits)
         return cold.masked_fill(~keep, -math.inf)
 
@@ -181,13 +181,14 @@ class MirostatProcessor(LogitsProcessor):
         most = max(k)
         places = bits.topk(most, largest=False).indices
         kept = torch.arange(most, device=bits.device) < torch.tensor(k, device=bits.device)[:, None]
+        kept &= bits.gather(1, places) < math.inf
         return torch.zeros_like(bits, dtype=torch.bool).scatter_(1, places, kept)
 
     def _note(self, tracks: list[Any], scores: torch.Tensor, keep: torch.Tensor, bits: torch.Tensor) -> None:
         rows, ids = (part.cpu().numpy() for part in keep.nonzero(as_tuple=True))
         kept = bits.detach()[keep].cpu().numpy()
         ends = np.searchsorted(rows, np.arange(len(tracks) + 1))
-        choices = (scores > -math.inf).sum(dim=-1).tolist()
+        choices = torch.count_nonzero(scores > -math.inf, dim=-1).tolist()
         for r, track in enumerate(tracks):
             part = slice(ends[r], ends[r + 1])
             silent = choices[r] <= 1 and self.forced == "skip"
