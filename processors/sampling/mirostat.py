@@ -97,7 +97,7 @@ class MirostatProcessor(LogitsProcessor):
     `m`            how many of the best tokens version 1 looks at
     `forced`       "skip": a token without alternatives does not move mu; "count": it counts as a surprise of 0 bits
 
-    input_ids int64 [rows, length], scores [rows, width]; computed in float32 or wider on the scores' device. Use it with
+    input_ids int64 [rows, length], scores [rows, width]; computed in float32 or wider on their device. Use it with
     `do_sample=True, top_k=0, top_p=1, temperature=1`: what `generate` cuts after this stage is chosen from less than
     was measured (`MirostatWarning` says so). Cost: no forward pass; one softmax, and one sort of the kept tokens.
 
