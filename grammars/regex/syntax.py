@@ -1,7 +1,8 @@
 """Pattern text to tree: ECMA-262 (as JSON Schema uses it) and Python `re`, told apart by `dialect`.
 
 The parser is one recursive descent over the pattern. What no automaton can do is refused with the offset and a way
-out: back-references, atomic groups and possessive quantifiers, conditionals. Choices that are not obvious:
+out: back-references, conditionals, atomic groups and possessive quantifiers over what may end in two ways. Choices
+that are not obvious:
   - \\d \\w \\b are ASCII in both dialects, \\s is ECMA's white space in "ecma" and ASCII's in "python";
   - $ without the m flag is the very end in both (Python's own also matches before a final newline);
   - "ecma" is lenient as browsers are without the u flag: identity escapes of punctuation, lone { ] }; but escapes of
@@ -19,7 +20,19 @@ from typing import NoReturn
 from grammars.errors import RegexError
 from grammars.regex import charset as cs
 from grammars.regex.charset import Charset
-from grammars.regex.language import ANY_CHAR, BEGIN, EMPTY, END, NEVER, Node, Regex, alternatives, searching, whole
+from grammars.regex.language import (
+    ANY_CHAR,
+    BEGIN,
+    EMPTY,
+    END,
+    NEVER,
+    Node,
+    Regex,
+    alternatives,
+    has_assertions,
+    searching,
+    whole,
+)
 
 __all__ = ["parse"]
 
@@ -104,12 +117,17 @@ class _Parser:
         if not repeatable:
             self.fail("there is nothing to repeat here.", "Remove the quantifier.", start)
         low, high = bounds
+        possessive = False
         if not self.eat("?") and self.peek() == "+":
-            self.fail("a possessive quantifier cannot be compiled to an automaton.", "Remove the second '+'.")
+            possessive = not self.ecma and _decides(item)
+            if not possessive:
+                remedy = "Remove the second '+', unless what is repeated may end in two ways from one start."
+                self.fail("this possessive quantifier cannot be compiled to an automaton.", remedy)
+            self.at += 1
         after = self.at
         if self.quantifier() is not None:
             self.fail("a quantifier cannot be repeated.", "Put the first part in a group: (?:...)", after)
-        return ("rep", item, low, high)
+        return _keeping(item, low, high) if possessive else ("rep", item, low, high)
 
     def quantifier(self) -> tuple[int, int | None] | None:
         char = self.peek()
@@ -200,6 +218,10 @@ class _Parser:
         self.ignore_case, self.multiline, self.dot_all = flags
         if wrap is None:
             return inner, True
+        if wrap[0] == "atomic":
+            if not _decides(inner):
+                self.fail("this atomic group cannot be compiled to an automaton.", "Use (?:...) instead.", start, 3)
+            return inner, True
         if wrap[0] == "behind":
             node = _looking_behind(inner, wrap[1])
             if node is None:
@@ -232,6 +254,8 @@ class _Parser:
                 self.fail("this comment is never closed.", "Add a ')'.", start)
             self.at = end + 1
             return None, EMPTY
+        if not self.ecma and self.eat(">"):
+            return ("atomic", False), None
         if self.peek() == ">":
             self.fail("an atomic group cannot be compiled to an automaton.", "Use (?:...) instead.", start, 3)
         if self.peek() == "(":
@@ -485,6 +509,27 @@ def _looking_behind(inner: Node, negated: bool) -> Node | None:
 
 
 @lru_cache(maxsize=1024)
+def _decides(node: Node) -> bool:
+    """Whether a text begins with at most one match of the node: then giving nothing back changes nothing in it."""
+    if node[0] in ("set", "char"):
+        return True
+    if has_assertions(node):
+        return False
+    own = Regex(whole(node))
+    return (own & own.concat(Regex.length(1))).is_empty()
+
+
+def _keeping(node: Node, low: int, high: int | None) -> Node:
+    """Possessive repetition of what matches in one way: as many times as it can, so that it does not come once more."""
+    no_more: Node = ("ahead", node, True)
+    if high is None:
+        return ("cat", (("rep", node, low, None), no_more))
+    if high == low:
+        return ("rep", node, low, high)
+    fewer: Node = ("cat", (("rep", node, low, high - 1), no_more))
+    return alternatives([("rep", node, high, high), fewer])
+
+
 def _single(char: str) -> Node:
     return ("set", ((ord(char), ord(char)),))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from random import Random
 
 import pytest
 
@@ -61,8 +62,10 @@ REFUSED = [
     (r"(a|b)x\1", "ecma", 6, "back-reference", "Write the cases out"),
     (r"(?<n>a)\k<n>", "ecma", 7, "back-reference", "Write the cases out"),
     (r"(?P=n)", "python", 0, "back-reference", "Write the cases out"),
-    (r"(?>a)", "python", 0, "atomic", "(?:...)"),
-    (r"a++", "python", 2, "possessive", "second '+'"),
+    (r"(?>a)", "ecma", 0, "atomic", "(?:...)"),
+    (r"(?>a|ab)c", "python", 0, "atomic", "(?:...)"),
+    (r"a++", "ecma", 2, "possessive", "second '+'"),
+    (r"(?:a|ab)*+c", "python", 9, "possessive", "two ways"),
     (r"(?(1)a|b)", "python", 0, "conditional", "both cases"),
     (r"a**", "ecma", 2, "repeated", "(?:...)"),
     (r"*a", "ecma", 0, "nothing to repeat", "backslash"),
@@ -90,6 +93,22 @@ def test_refuses_with_place_and_remedy(pattern: str, dialect: str, offset: int, 
     assert caught.value.offset == offset
     assert problem in caught.value.problem and remedy in caught.value.remedy
     assert pattern in str(caught.value)
+
+
+POSSESSIVE = (
+    "a++a", "a*+b", "[ab]*+b", "(?:ab)*+a?b?", "(?>ab|c)d", "a{1,2}+a", "a{2,3}+b?", "a?+a", "(?:ab|ac)++[abc]*",
+    "(?>a[bc])*c", "(?i:a)++A?", "(?:a|bb){1,2}+b*", "(?>[0-9]{3})[0-9]*", r"\w++!", "x(?>a)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", POSSESSIVE)
+def test_what_gives_nothing_back_matches_as_in_re(pattern: str) -> None:
+    dfa = CharDfa(parse(pattern, dialect="python", search=False))
+    random = Random(pattern)
+    for _ in range(200):
+        pool = "ab" if random.random() < 0.7 else "abcxA0!d"
+        text = "".join(random.choice(pool) for _ in range(random.randrange(7)))
+        assert dfa.matches(text) == bool(re.fullmatch(pattern, text)), text
 
 
 def test_an_unknown_dialect_is_named() -> None:
