@@ -1,4 +1,4 @@
-"""The command line: `guided demo | generate | check | explain | warmup`.
+"""The command line: `guided demo | generate | check | grammar | explain | warmup`.
 
 Thin: each command reads its files, calls the public API and prints. What a user did wrong goes to stderr with exit
 code 2 (a schema that cannot be compiled, a file that is not there); exit code 1 means "the answer is no".
@@ -298,6 +298,43 @@ def explain_tokens(grammar: Grammar, prefix: str, vocabulary: Vocabulary, token:
     out.print(f"  {len(allowed):,} of {vocabulary.size:,} tokens: {escape(shown)}{more}", highlight=False)
     if token is not None:
         out.print(f"  token {token}: {escape(str(matcher.explain(token)))}", highlight=False)
+
+
+@app.command()
+def grammar(
+    file: Annotated[Path, typer.Argument(help="A grammar: name.lark, name.gbnf or name.ebnf.")],
+    text: Annotated[Path | None, typer.Argument(help="File with a text; - reads standard input.")] = None,
+    parser: Annotated[Literal["lalr", "earley"], typer.Option(help="Of a Lark grammar.")] = "lalr",
+) -> None:
+    """Compile a grammar, tell of rules that are of no use, and say whether a text belongs to it; if not, where not."""
+    import warnings
+
+    import guided
+
+    kinds = {".lark": guided.compile_lark, ".gbnf": guided.compile_gbnf, ".ebnf": guided.compile_ebnf}
+    compiler = kinds.get(file.suffix)
+    if compiler is None:
+        raise UsageProblem(f"{file} is none of {', '.join(kinds)}: the ending tells which language it is in")
+    options: dict[str, Any] = {"parser": parser} if file.suffix == ".lark" else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", guided.GrammarWarning)
+        compiled = compiler(read_text(file), **options)
+    for warning in caught:
+        out.print(f"[yellow]![/] {escape(str(warning.message))}", highlight=False)
+    out.print("[green]✓[/] the grammar compiles")
+    if text is None:
+        return
+    content = read_text(text)
+    matcher, vocabulary, taken = walk(compiled, content)
+    if taken == len(content.encode()) and matcher.is_accepting():
+        out.print("[green]✓[/] the text belongs to it")
+        return
+    if taken == len(content.encode()):
+        out.print("[red]✗[/] the text stops too early")
+    else:
+        out.print(f"[red]✗[/] the text leaves the language at {escape(caret(content, taken))}", highlight=False)
+    out.print(f"  possible here: {escape(show_bytes(next_bytes(matcher, vocabulary)))}", highlight=False)
+    raise typer.Exit(1)
 
 
 @app.command()

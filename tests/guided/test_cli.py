@@ -132,3 +132,23 @@ def test_train_heads_is_reached(run: Any, tmp_path: Path) -> None:
     assert code == 0 and "--write-minutes" in out
     code, _, err = run("train-heads", None, "--out", str(tmp_path / "heads"), "--model", str(tmp_path / "nothing"))
     assert code == 2 and "TrainingProblem" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "expected"),
+    [("a-b-c", 0, "belongs"), ("a-", 1, "too early"), ("a-b+c", 1, "line 1, column 4"), (None, 0, "never used")],
+)
+def test_grammar_of_a_text(run: Any, tmp_path: Path, content: str | None, code: int, expected: str) -> None:
+    file, text = tmp_path / "list.lark", tmp_path / "text"
+    file.write_text('start: LETTER ("-" LETTER)*\nspare: "x"\nLETTER: "a".."z"\n')
+    if content is not None:
+        text.write_text(content)
+    found, out, _ = run("grammar", None, str(file), *([] if content is None else [str(text)]))
+    assert found == code and expected in out and "compiles" in out
+
+
+def test_a_broken_grammar_says_where(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "broken.gbnf"
+    file.write_text('root ::= "a\n')
+    code, _, err = run("grammar", None, str(file))
+    assert code == 2 and "GrammarError" in err and "line 1, column 10" in err

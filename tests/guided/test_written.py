@@ -53,7 +53,7 @@ def test_a_real_model_writes_the_ready_grammars(name: str) -> None:
     loaded = real_model()
     inputs = loaded.chat(PROMPTS[name])
     constraint = guided.library(name, tokenizer=loaded.tokenizer, model=loaded.model)
-    ids = loaded.model.generate(**inputs, logits_processor=constraint, max_new_tokens=14, do_sample=False)
+    ids = loaded.model.generate(**inputs, logits_processor=constraint, max_new_tokens=8, do_sample=False)
     new = ids[0, inputs["input_ids"].shape[1] :]
     text = loaded.text(new)
     matcher = guided.Matcher(library.load(name).compile(), guided.Vocabulary.from_tokenizer(loaded.tokenizer))

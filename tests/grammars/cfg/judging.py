@@ -16,13 +16,14 @@ from grammars import Matcher, Vocabulary
 __all__ = ["accepts", "derivations", "lark_judge", "mutations", "walk_vocabulary", "walks"]
 
 
-@lru_cache(maxsize=1)
-def walk_vocabulary() -> Vocabulary:
-    """All bytes, and pieces of two to four characters that cross terminals."""
+@lru_cache(maxsize=128)
+def walk_vocabulary(words: tuple[str, ...] = ()) -> Vocabulary:
+    """All bytes, pieces of two to four characters that cross terminals, and words of the language."""
     pieces = [" ", "  ", "\n", "if", "in", "0x", "1.", "e+", '"', '",', "*/", "/*", "//", "()", "){", "a1", "ab", "abc",
               "=1", "==", "->", "- ", "+", "++", ", ", ": ", "];", "};", "é", "😀", "SEL", "select ", "from", " then",
               "true", "nul", "l;", "'x", "''", "end", "z;", "&a", "</", "/>", "<a", "\r\n", " like"]  # fmt: skip
-    entries = [bytes((b,)) for b in range(256)] + [p.encode() for p in pieces if len(p.encode()) > 1]
+    long = dict.fromkeys(p.encode() for p in (*pieces, *words) if len(p.encode()) > 1)
+    entries = [*(bytes((b,)) for b in range(256)), *long]
     return Vocabulary.from_bytes([*entries, b""], eos_ids=[len(entries)])
 
 
@@ -46,9 +47,10 @@ def lark_judge(text: str, options: dict[str, Any]) -> Callable[[str], bool]:
     return judge
 
 
-def walks(grammar: Any, random: Random, count: int, longest: int = 60) -> Iterator[str]:
-    """Texts of random tokens under the mask: past `longest` tokens it ends at the first chance."""
-    vocab = walk_vocabulary()
+def walks(grammar: Any, random: Random, count: int, longest: int = 60, samples: tuple[str, ...] = ()) -> Iterator[str]:
+    """Texts of random tokens under the mask: past `longest` tokens a walk prefers the words of the samples and what
+    closes, and ends at the first chance; it is given up after twenty times as many. A dead end is an error."""
+    vocab = walk_vocabulary(tuple(dict.fromkeys(re.findall(r"\w+|\W{2,3}", " ".join(samples)))))
     row = np.zeros(vocab.words, np.int32)
     eos = vocab.eos_ids[0]
     for _ in range(count):
@@ -65,7 +67,9 @@ def walks(grammar: Any, random: Random, count: int, longest: int = 60) -> Iterat
             choices = [t for t in allowed if t != eos]
             printable = [t for t in choices if vocab.token_bytes(t)[0] in _COMMON]
             if step >= longest:  # close what is open
-                printable = [t for t in choices if vocab.token_bytes(t)[0] in _CLOSING] or printable
+                closing = [t for t in choices if vocab.token_bytes(t)[0] in _CLOSING]
+                whole = [t for t in choices if len(vocab.token_bytes(t)) > 1]
+                printable = (whole if random.random() < 0.5 else closing) or printable
             token = random.choice(printable or choices)
             assert matcher.accept(token), f"token {vocab.token_bytes(token)!r} after {text!r} is allowed and refused"
             text += vocab.token_bytes(token)

@@ -24,7 +24,7 @@ def test_judged_as_earley_does(name: str) -> None:
     derived = [t for _ in range(20) if (t := oracle.derive(random, 12, pool)) is not None and len(t) < 60][:8]
     for found in derived:
         assert accepts(grammar, found), found
-    for walked in walks(grammar, random, 2, longest=15):
+    for walked in walks(grammar, random, 2, longest=15, samples=samples):
         assert len(walked) > 150 or oracle.accepts(walked), walked
     for seed in [*samples, *derived]:
         for other in mutations(seed[:50], random, pool, 3):

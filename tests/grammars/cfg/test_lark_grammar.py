@@ -18,7 +18,7 @@ def test_judged_as_lark_does(name: str) -> None:
     text, options, samples = LARK_GRAMMARS[name]
     grammar, judge, random = compile_lark(text, **options), lark_judge(text, options), Random(name)
     derived = [t for t in derivations(text, options, random, 12) if len(t) < 100]
-    walked = list(walks(grammar, random, 3, longest=20))
+    walked = list(walks(grammar, random, 3, longest=20, samples=samples))
     assert all(map(judge, walked))
     for sample in samples:
         assert judge(sample) and accepts(grammar, sample), sample
