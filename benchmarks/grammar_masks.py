@@ -92,6 +92,7 @@ def measure(vocab: Vocabulary, tokenizer: Any, count: int) -> dict[str, Any]:
             "compile ms": [round(compiled * 1e3, 1), round(their_compile * 1e3, 1)],
             **{f"{e} {kind}": _quantiles(times[e][i]) for e in times for i, kind in enumerate(("cold", "warm"))},
         }  # fmt: skip
+        sys.stderr.write(f"{name} {json.dumps(out[name])}\n")
         for engine in times:
             out.setdefault("all", {}).setdefault(engine, [[], []])
             for i in (0, 1):
