@@ -148,3 +148,17 @@ def test_masks_of_free_text_are_all_ones(vocabulary: guided.Vocabulary) -> None:
     row = np.zeros(vocabulary.words, dtype=np.int32)
     matcher.fill_mask(row)
     assert np.unpackbits(row.view(np.uint8), bitorder="little")[: vocabulary.size].all()
+
+
+def test_the_typed_results_of_generate(vocabulary: guided.Vocabulary) -> None:
+    number = guided.json(int, tokenizer=vocabulary, max_new_tokens=12)
+    several = guided.batch([number, guided.choice(["yes", "no"], tokenizer=vocabulary), number])
+    prompt = torch.tensor([[300, 301, 302]])
+    options: dict[str, Any] = {"max_new_tokens": 12, "eos_token_id": EOS, "pad_token_id": 256}
+    out = guided.generate(llama(width=WIDTH), prompt, number, **options)
+    assert isinstance(out.parsed, int)
+    out = guided.generate(llama(width=WIDTH), prompt.repeat(3, 1), several, **options)
+    first, word, last = out.parsed
+    assert isinstance(first, int) and word in ("yes", "no") and isinstance(last, int)
+    with pytest.raises(guided.CompositionError, match="no constraint"):
+        guided.generate(llama(width=WIDTH), prompt, **options).parsed  # noqa: B018
