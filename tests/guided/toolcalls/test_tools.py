@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from typing import Any
@@ -152,8 +153,6 @@ def test_the_format_by_the_chat_template() -> None:
 
 
 def test_definitions() -> None:
-    import dataclasses
-
     @dataclasses.dataclass
     class Move:
         """Fields are arguments."""
@@ -183,3 +182,22 @@ def test_what_is_refused() -> None:
         guided.tools([weather], format="mine")
     with pytest.raises(guided.ParseError, match="not whole"):
         guided.tools([weather], format="hermes").parse('<tool_call>{"name": "weather", "argum')
+
+
+def test_special_tokens_of_a_real_tokenizer(llama_tokenizer: Any) -> None:
+    """A format of one's own, whose markers are ids without text: they count, and so does the trigger spelled out."""
+    names = "<|reserved_special_token_5|>", "<|reserved_special_token_6|>"
+    mine = dataclasses.replace(FORMATS["hermes"], name="mine", trigger=names[0], end=names[1])
+    processors = guided.tools([weather], format=mine, tokenizer=llama_tokenizer)
+    begin, end = (llama_tokenizer.convert_tokens_to_ids(name) for name in names)
+    call = llama_tokenizer.encode('{"name": "weather", "arguments": {"city": "Bern"}}', add_special_tokens=False)
+    pieces = ["<|", "reserved", "_special", "_token", "_", "5", "|>"]
+    spelled = [token for piece in pieces for token in llama_tokenizer.encode(piece, add_special_tokens=False)]
+    for trigger in ([begin], spelled):
+        matcher = constraint_of(processors).start()
+        written = [*trigger, *call, end]
+        assert all(matcher.accept(token) for token in written) and matcher.is_accepting()
+        assert processors.parse([*written, *matcher.vocab.eos_ids]).calls[0]() == "Bern: 1"
+    row = np.zeros(matcher.vocab.words, dtype=np.int32)
+    constraint_of(processors).start().fill_mask(row)
+    assert np.unpackbits(row.view(np.uint8), bitorder="little")[: matcher.vocab.size].all()
