@@ -281,7 +281,8 @@ class Fork:
         if state._cached > at.length:  # the position was answered from memory, the cache has run ahead along a draft
             self._state._cache.crop(at.length - state._cached)
             self._state._cached = at.length
-        self._state._cache.batch_repeat_interleave(repeats)
+        if repeats > 1:
+            self._state._cache.batch_repeat_interleave(repeats)
         self._state._mask = state._mask.repeat_interleave(repeats, dim=0)
         self._state._lengths = state._lengths.repeat_interleave(repeats, dim=0)
         if state._encoder is not None:
