@@ -382,6 +382,15 @@ def objects(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
             restriction = ~cell.keys if restriction is None else restriction - cell.keys
         else:
             kept.append(PatternProperty(cell.keys, ref, choices))
+    if plan.duties and plan.high is not None:
+        room = _Room(len(plan.duties), plan.high - len(required), [*additional_choices, *_choices_of(kept)])
+        for pattern in kept:
+            if not room.fits(pattern.choices):
+                restriction = ~pattern.keys if restriction is None else restriction - pattern.keys
+        kept = [PatternProperty(p.keys, p.value, room.useful(p.choices)) for p in kept if room.fits(p.choices)]
+        if not room.fits(additional_choices):
+            additional = None
+        additional_choices = room.useful(additional_choices)
     closed = additional is None and not kept
     properties = []
     for name, ref in plan.declared.items():
@@ -402,6 +411,35 @@ def objects(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
             additional_choices,
         )
     ]
+
+
+class _Room:
+    """Which undeclared keys leave room for those that the duties ask for, where their number is bounded.
+
+    Without it a key could be begun that no ending of makes an object: what it pays is known only when it is complete.
+    """
+
+    def __init__(self, duties: int, room: int, choices: list[Choice]) -> None:
+        self._all, self._room = (1 << duties) - 1, room
+        pays = {choice.pays for choice in choices if choice.pays}
+        self._need = [0] * (self._all + 1)
+        for pending in range(1, self._all + 1):
+            self._need[pending] = 1 + min((self._need[pending & ~one] for one in pays if one & pending), default=room)
+
+    def _leaves(self, pays: int) -> bool:
+        return 1 + self._need[self._all & ~pays] <= self._room
+
+    def useful(self, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+        """The choices that some object has room for."""
+        return tuple(choice for choice in choices if self._leaves(choice.pays))
+
+    def fits(self, choices: tuple[Choice, ...]) -> bool:
+        """Is there room for a key with these choices (none: it meets no duty)?"""
+        return bool(self.useful(choices)) if choices else self._leaves(0)
+
+
+def _choices_of(patterns: list[PatternProperty]) -> list[Choice]:
+    return [choice for pattern in patterns for choice in pattern.choices]
 
 
 # ------------------------------------------------------------------------------- "some key ..." obligations

@@ -331,3 +331,17 @@ def _places(source: SchemaCompiler, objects: ObjectValue, taken: set[str]) -> li
             found.append((language.example(), choice))
     assert found, f"not enough keys: {objects}"
     return found
+
+
+def test_keys_that_leave_no_room_for_what_is_asked_for() -> None:
+    """With one key allowed, only keys that meet the demand can be begun."""
+    schema = {
+        "type": "object",
+        "allOf": [{"not": {"propertyNames": {"not": {"pattern": "b"}}}}, {"propertyNames": {"pattern": "^(a+|ba*)$"}}],
+        "maxProperties": 1,
+    }
+    agrees(schema, [{}, {"a": 1}, {"b": 1}, {"baa": 1}, {"b": 1, "a": 1}])
+    source = SchemaCompiler(schema)
+    (objects,) = source.resolve(source.root).alternatives
+    assert isinstance(objects, ObjectValue) and objects.additional is None
+    assert [pattern.keys.matches("aa") for pattern in objects.patterns] == [False]
