@@ -214,7 +214,7 @@ def _tokenizer_of(constraint: Any) -> Any:
 def resolve_drafter(drafter: WhichDrafter, model: Any) -> Drafter | None:
     """The drafter meant."""
     if drafter == "auto":
-        from guided.drafters.lookup import PromptLookup
+        from guided.drafters.auto import auto_for
 
-        return PromptLookup()
+        return auto_for(model)
     return drafter

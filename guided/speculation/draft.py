@@ -147,6 +147,7 @@ class Seen:
     `draft` as it was checked; `path` its accepted nodes (without the root); `token` the last token emitted, which no
     node's key and value stand for yet; `ids` all ids since. `logits` float [nodes, V] before any processor, `hidden`
     [nodes, d], the final hidden states, each only if a drafter `needs` them; `prompt_hidden` [prompt, d] in the first.
+    `seconds` the pass took: the processor's where the model is on one, else the clock's; 0 for the prompt's pass.
     """
 
     draft: Draft
@@ -187,7 +188,10 @@ class Session(Protocol):
 class Drafter(Protocol):
     """A way of guessing. One object may serve many generations; what belongs to a sequence is in its sessions.
 
-    `needs` names what `Seen` shall hold: "logits", "hidden", "prompt_hidden". `name` appears in the statistics.
+    `needs` names what `Seen` shall hold: "logits", "hidden", "prompt_hidden"; and "cache": `setup.extra["passes"]` is
+    the target's `Passes`, whose cache a session may grow while it proposes, and must cut back. `name` appears in the
+    statistics. Where a drafter's `overlap` is true, its session's `overlap(view, draft)` is called in a thread beside
+    the target's pass; it may add `Draws` at the draft's nodes.
     """
 
     name: str

@@ -26,7 +26,7 @@ import torch
 
 from guided.speculation.draft import Draft
 
-__all__ = ["Passes", "cache_name"]
+__all__ = ["Passes", "cache_name", "cut"]
 
 _HOLES = 0.25  # share of slots without a token at which the cache is compacted
 
@@ -34,6 +34,12 @@ _HOLES = 0.25  # share of slots without a token at which the cache is compacted
 def cache_name(model_kwargs: dict[str, Any]) -> str:
     """The key under which `generate` hands over the cache: it changed from `past_key_values` to `cache` in 5.24."""
     return "cache" if "cache" in model_kwargs else "past_key_values"
+
+
+def cut(cache: Any, count: int) -> None:
+    """Drop the last `count` slots of every layer of a cache."""
+    if count > 0:
+        cache.crop(-count)
 
 
 class Passes:

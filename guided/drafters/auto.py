@@ -1,0 +1,144 @@
+"""`Auto`: several drafters, one tree, and only the nodes that are worth their time.
+
+Each drafter proposes into one scratch tree. Every edge has a class (who proposed it, and how sure it was), and for
+every class the share of edges that turned out right is counted, whether or not they were sent: what was emitted tells
+which proposals would have been accepted. So nothing has to be tried out to be learnt. The chance of a node is the
+product of its edges' shares, and of all nodes, sorted by chance, as many are sent as maximise
+
+    (1 + sum of chances) / (cost of the pass + cost of drafting),      both in units of a pass of one token
+
+Sending none is one of the candidates: where drafts do not pay, generation is plain. What is sent is decided before the
+model is asked, so any rule of verification stays exact; all proposals are deterministic, so no draw is hidden.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from guided.drafters.lookup import PromptLookup
+from guided.drafters.recall import Recall
+from guided.drafters.schema import SchemaLookup
+from guided.speculation.costs import PassCosts, costs_of
+from guided.speculation.draft import Draft, Drafter, Seen, Session, Setup, View
+from guided.speculation.trim import trim
+
+__all__ = ["Auto", "auto_for"]
+
+_PRIOR = {"schema": 0.5, "lookup": 0.4, "recall": 0.3}
+_WORTH = 1.02  # a draft must promise this much over none
+_FORGET = 0.995
+
+_shared: weakref.WeakKeyDictionary[Any, Auto] = weakref.WeakKeyDictionary()
+
+
+class Auto:
+    """Merges what `parts` propose (default: schema and prompt look-ups and the model's own runners-up).
+
+    Shares and tables stay with the object: the more it has seen, the better it chooses. `most` nodes at most.
+    """
+
+    name = "auto"
+
+    def __init__(self, parts: Sequence[Drafter] | None = None, *, most: int = 48) -> None:
+        own: list[Drafter] = [SchemaLookup(), PromptLookup(), Recall()]
+        self.parts = own if parts is None else list(parts)
+        self.needs = frozenset().union(*(part.needs for part in self.parts))
+        self.most = most
+        self.shares: dict[Hashable, list[float]] = {}  # class of edge -> [right, seen]
+
+    def start(self, setup: Setup) -> Session:
+        return _Auto(self, setup, [part.start(setup) for part in self.parts])
+
+    def share(self, source: str, hint: Any) -> float:
+        """How often edges of a class are right."""
+        found = self.shares.get((source, hint))
+        prior = _PRIOR.get(source, 0.3)
+        return prior if found is None else (found[0] + 2 * prior) / (found[1] + 2)
+
+    def count(self, source: str, hint: Any, right: bool) -> None:
+        """An edge's parent was reached, and the edge was right or not."""
+        found = self.shares.setdefault((source, hint), [0.0, 0.0])
+        found[0] = _FORGET * found[0] + right
+        found[1] = _FORGET * found[1] + 1
+
+
+class _Auto:
+    def __init__(self, owner: Auto, setup: Setup, sessions: list[Session]) -> None:
+        self._owner, self._setup, self._sessions = owner, setup, sessions
+        self._costs: PassCosts = costs_of(setup.model)
+        self._scratch: Draft | None = None
+        self._base = 0  # tokens between the root and the scratch tree's
+        self._seconds = 0.0  # of a proposal, smoothed
+
+    def propose(self, view: View, draft: Draft, node: int) -> None:
+        self._base = draft.depth[node]
+        if self._costs.wants_single() and self._base == 0 and self._setup.rows == 1:
+            self._scratch = None
+            return
+        start = time.perf_counter()
+        scratch = Draft(view.ids[-1], 160, draft.depth_limit - self._base)
+        for session in self._sessions:
+            session.propose(view, scratch, 0)
+        scratch = trim(scratch, view.matcher, self._setup.eos_ids, self._setup.width)
+        self._scratch = scratch
+        chances = [1.0]
+        for child in range(1, len(scratch)):
+            edge = self._owner.share(scratch.sources[child], scratch.hints[child])
+            chances.append(chances[scratch.parents[child]] * edge)
+        order = sorted(range(1, len(scratch)), key=lambda child: (-chances[child], child))
+        placed = {0: node}
+        for child in order[: self._worth(chances, order, len(draft))]:
+            parent = placed.get(scratch.parents[child], -1)
+            if parent >= 0:
+                source = scratch.sources[child]
+                placed[child] = draft.add(parent, scratch.tokens[child], source, scratch.hints[child])
+        self._seconds += 0.1 * (time.perf_counter() - start - self._seconds)
+
+    def _worth(self, chances: list[float], order: list[int], sent: int) -> int:
+        """How many of the likeliest nodes to send beside `sent` ones (root and forced text), which count as sure."""
+        rows, seconds, one = self._setup.rows, self._costs.seconds, self._costs.seconds(1)
+        drafting = self._seconds / max(one, 1e-9) if self._base else 0.0
+        best, most = sent / (seconds(sent * rows) / one + drafting), 0
+        best *= _WORTH
+        gained = float(sent)
+        for count, child in enumerate(order[: self._owner.most], 1):
+            gained += chances[child]
+            rate = gained / (seconds((sent + count) * rows) / one + drafting)
+            if rate > best:
+                best, most = rate, count
+        return most
+
+    def observe(self, seen: Seen) -> None:
+        if seen.seconds and self._setup.rows == 1:
+            self._costs.note(len(seen.draft), seen.seconds)
+        self._judge(seen)
+        for session in self._sessions:
+            session.observe(seen)
+
+    def _judge(self, seen: Seen) -> None:
+        """Which of the scratch tree's edges were right, as far as what was emitted tells."""
+        scratch, self._scratch = self._scratch, None
+        if scratch is None:
+            return
+        emitted = seen.ids[len(seen.ids) - len(seen.path) - 1 :]
+        if len(seen.path) < self._base:
+            return  # the forced text in front was spelled otherwise
+        node = 0
+        for token in emitted[self._base :]:
+            for candidate, child in scratch.children[node].items():
+                self._owner.count(scratch.sources[child], scratch.hints[child], candidate == token)
+            following = scratch.children[node].get(token)
+            if following is None:
+                return
+            node = following
+
+
+def auto_for(model: Any) -> Auto:
+    """The `Auto` that serves a model in this process."""
+    found = _shared.get(model)
+    if found is None:
+        found = _shared[model] = Auto()
+    return found
