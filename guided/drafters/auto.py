@@ -5,9 +5,9 @@ every class the share of edges that turned out right is counted, whether or not 
 which proposals would have been accepted. So nothing has to be tried out to be learnt. The chance of a node is the
 product of its edges' shares, and of all nodes, sorted by chance, as many are sent as maximise
 
-    (1 + sum of chances) / (cost of the pass + cost of drafting),      both in units of a pass of one token
+    (1 + sum of chances) / cost of the pass, in passes of one token
 
-Sending none is one of the candidates: where drafts do not pay, generation is plain. What is sent is decided before the
+Sending none is one of the candidates, and where drafting has not paid for a while, it rests. What is sent is decided before the
 model is asked, so any rule of verification stays exact; all proposals are deterministic, so no draw is hidden.
 """
 
@@ -27,8 +27,9 @@ from guided.speculation.trim import trim
 
 __all__ = ["Auto", "auto_for"]
 
-_PRIOR = {"schema": 0.5, "lookup": 0.4, "recall": 0.3}
-_WORTH = 1.02  # a draft must promise this much over none
+_PRIOR = {"schema": 0.5, "lookup": 0.3, "recall": 0.2}
+_WORTH = 1.05  # a draft must promise this much over none: shares and costs are estimates
+_NAP, _LONGEST_NAP = 8, 64  # rounds without drafting after drafting has not paid
 _FORGET = 0.995
 
 _shared: weakref.WeakKeyDictionary[Any, Auto] = weakref.WeakKeyDictionary()
@@ -72,13 +73,20 @@ class _Auto:
         self._scratch: Draft | None = None
         self._base = 0  # tokens between the root and the scratch tree's
         self._seconds = 0.0  # of a proposal, smoothed
+        self._profit = 0.0  # of drafting, seconds a round, smoothed
+        self._rounds = self._asleep = 0
+        self._free = True
+        self._nap = _NAP
 
     def propose(self, view: View, draft: Draft, node: int) -> None:
         self._base = draft.depth[node]
-        if self._costs.wants_single() and self._base == 0 and self._setup.rows == 1:
-            self._scratch = None
+        self._scratch = None
+        if self._asleep > 0:
+            self._asleep -= 1
             return
-        start = time.perf_counter()
+        if self._costs.wants_single() and self._base == 0 and self._setup.rows == 1:
+            return
+        start = time.thread_time()
         scratch = Draft(view.ids[-1], 160, draft.depth_limit - self._base)
         for session in self._sessions:
             session.propose(view, scratch, 0)
@@ -86,7 +94,7 @@ class _Auto:
         self._scratch = scratch
         chances = [1.0]
         for child in range(1, len(scratch)):
-            edge = self._owner.share(scratch.sources[child], scratch.hints[child])
+            edge = self._owner.share(scratch.sources[child], self._hint(view, scratch.hints[child]))
             chances.append(chances[scratch.parents[child]] * edge)
         order = sorted(range(1, len(scratch)), key=lambda child: (-chances[child], child))
         placed = {0: node}
@@ -95,18 +103,17 @@ class _Auto:
             if parent >= 0:
                 source = scratch.sources[child]
                 placed[child] = draft.add(parent, scratch.tokens[child], source, scratch.hints[child])
-        self._seconds += 0.1 * (time.perf_counter() - start - self._seconds)
+        self._free = view.matcher is None
+        self._seconds += 0.1 * (time.thread_time() - start - self._seconds)
 
     def _worth(self, chances: list[float], order: list[int], sent: int) -> int:
         """How many of the likeliest nodes to send beside `sent` ones (root and forced text), which count as sure."""
         rows, seconds, one = self._setup.rows, self._costs.seconds, self._costs.seconds(1)
-        drafting = self._seconds / max(one, 1e-9) if self._base else 0.0
-        best, most = sent / (seconds(sent * rows) / one + drafting), 0
-        best *= _WORTH
+        best, most = _WORTH * sent * one / seconds(sent * rows), 0
         gained = float(sent)
         for count, child in enumerate(order[: self._owner.most], 1):
             gained += chances[child]
-            rate = gained / (seconds((sent + count) * rows) / one + drafting)
+            rate = gained * one / seconds((sent + count) * rows)
             if rate > best:
                 best, most = rate, count
         return most
@@ -114,9 +121,28 @@ class _Auto:
     def observe(self, seen: Seen) -> None:
         if seen.seconds and self._setup.rows == 1:
             self._costs.note(len(seen.draft), seen.seconds)
+        self._take_stock(seen)
         self._judge(seen)
         for session in self._sessions:
             session.observe(seen)
+
+    def _take_stock(self, seen: Seen) -> None:
+        """Where drafting has cost more than it brought for a while, leave it for some rounds, each time for longer."""
+        if self._scratch is None or self._setup.rows != 1:
+            return
+        one = self._costs.seconds(1)
+        own = max(len(seen.path) - self._base, 0)  # tokens that need no pass of their own now
+        extra = self._costs.seconds(len(seen.draft)) - self._costs.seconds(self._base + 1)
+        self._rounds += 1
+        self._profit += (own * one - extra - self._seconds - self._profit) / min(self._rounds, 12)
+        if self._rounds >= 8 and self._profit < 0:
+            self._asleep, self._nap = self._nap, min(2 * self._nap, _LONGEST_NAP)
+            self._rounds, self._profit = 4, 0.0
+        elif self._profit > 0:
+            self._nap = _NAP
+
+    def _hint(self, view: View, hint: Any) -> Hashable:
+        return (view.matcher is None, hint)
 
     def _judge(self, seen: Seen) -> None:
         """Which of the scratch tree's edges were right, as far as what was emitted tells."""
@@ -129,7 +155,8 @@ class _Auto:
         node = 0
         for token in emitted[self._base :]:
             for candidate, child in scratch.children[node].items():
-                self._owner.count(scratch.sources[child], scratch.hints[child], candidate == token)
+                hint = (self._free, scratch.hints[child])
+                self._owner.count(scratch.sources[child], hint, candidate == token)
             following = scratch.children[node].get(token)
             if following is None:
                 return

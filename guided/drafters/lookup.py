@@ -7,8 +7,6 @@ for outputs that repeat their input: corrections, rewrites, extraction, code edi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from guided.speculation.draft import Draft, Seen, Session, Setup, View
 
 __all__ = ["PromptLookup"]
@@ -64,10 +62,12 @@ class _Lookup:
 
     def propose(self, view: View, draft: Draft, node: int) -> None:
         self._index.grow(view.ids[: view.committed])
-        end, _ = self._index.find(view.ids)
+        end, size = self._index.find(view.ids)
         if end >= 0:
-            ids: Iterable[int] = view.ids[end : end + self._options.tokens]
-            draft.chain(node, list(ids), self._options.name)
+            for place, token in enumerate(view.ids[end : end + self._options.tokens]):
+                node = draft.add(node, token, self._options.name, (size, min(place, 3)))
+                if node < 0:
+                    return
 
     def observe(self, seen: Seen) -> None:
         pass

@@ -163,7 +163,9 @@ def test_costs_are_learnt() -> None:
 def test_auto_sends_nothing_where_passes_are_dear() -> None:
     """A model whose passes cost as much as their tokens gains nothing by drafts that are often wrong."""
     drafter = Auto([PromptLookup()])
-    drafter.shares["lookup", None] = [10.0, 100.0]
+    for size in range(5):
+        for place in range(4):
+            drafter.shares["lookup", (True, (size, place))] = [10.0, 100.0]
     model = llama(7)
     costs = costs_of(model)
     for tokens in [1, 2, 4, 8] * 30:
