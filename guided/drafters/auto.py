@@ -7,8 +7,9 @@ product of its edges' shares, and of all nodes, sorted by chance, as many are se
 
     (1 + sum of chances) / cost of the pass, in passes of one token
 
-Sending none is one of the candidates, and where drafting has not paid for a while, it rests. What is sent is decided before the
-model is asked, so any rule of verification stays exact; all proposals are deterministic, so no draw is hidden.
+Sending none is one of the candidates, and where drafting has not paid for a while, it rests. What is sent is decided
+before the model is asked, so any rule of verification stays exact; all proposals are deterministic, so no draw is
+hidden.
 """
 
 from __future__ import annotations
