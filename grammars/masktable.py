@@ -11,6 +11,7 @@ import itertools
 import json
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,12 @@ class Tier1:
         self._work = np.zeros(16384, np.int64)
         self.rows = Rows(vocab.words)
         self._next, self._left = 0, 0
+        self._blocks: Callable[[int], npt.NDArray[np.bool_] | None] | None = None
+        parents = np.maximum(vocab.trie_parent, 0)
+        parents[0] = len(parents)  # the root is nobody's child
+        self._children: Int32 = np.argsort(parents, kind="stable").astype(np.int32)
+        self._child_count = np.bincount(parents, minlength=len(parents) + 1)[:-1]
+        self._child_start = np.cumsum(self._child_count) - self._child_count
         self._row = np.zeros(vocab.words, np.int32)
         self._out = np.zeros(4096, np.int32)
         self._levels = np.zeros(2 * (vocab.max_token_bytes + 3), np.int64)
@@ -209,28 +216,79 @@ class Tier1:
 
     def _merge(self, frontier: Int32, first: int) -> tuple[int, int]:
         """Merged tries below the frontier nodes, one for each label: (first root, number of roots)."""
+        blocks = self._blocks
         labels = frontier[:, 1]
         first_root, stop = self.root1.n // 2, len(frontier)
         cuts = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), stop] if stop else [0]
         for low, high in itertools.pairwise(cuts):
-            while True:
-                packed = int(
-                    merge(self._address, self.front.data, first + low, first + high, *self._merged, self._work)
-                )
-                if packed >= 0:
-                    break
-                self._merged = _merge_buffers(2 * self._merged[0].size)
-                self._work = np.zeros(2 * self._work.size, np.int64)
-            nodes, tokens = packed & 0xFFFFFFFF, packed >> 32
-            mbyte, mend, mtok, mlist = self._merged
-            root = self.mbyte.extend(mbyte[:nodes])
-            self.mend.extend(mend[:nodes] + root)
-            shifted = mtok[: 2 * nodes].copy()
-            shifted[::2] = shifted[::2] + self.mlist.n
-            self.mtok.extend(shifted)
-            self.mlist.extend(mlist[:tokens])
-            self.root1.extend((int(labels[low]), root))
+            label = int(labels[low])
+            blocked = None if blocks is None else blocks(label)
+            if blocked is None:
+                root = self._append(*self._merged_below(self.front.data, first + low, first + high))
+            else:
+                root = self._merge_apart(frontier[low:high, 0], blocked)
+            self.root1.extend((label, root))
         return first_root, self.root1.n // 2 - first_root
+
+    def _merged_below(self, front: Int32, first: int, stop: int) -> tuple[npt.NDArray[Any], ...]:
+        """The tries below the frontier nodes [first, stop) laid over each other: bytes, ends, tokens, their list."""
+        while True:
+            packed = int(merge(self._address, front, first, stop, *self._merged, self._work))
+            if packed >= 0:
+                break
+            self._merged = _merge_buffers(2 * self._merged[0].size)
+            self._work = np.zeros(2 * self._work.size, np.int64)
+        nodes, tokens = packed & 0xFFFFFFFF, packed >> 32
+        mbyte, mend, mtok, mlist = self._merged
+        return mbyte[:nodes].copy(), mend[:nodes].copy(), mtok[: 2 * nodes].copy(), mlist[:tokens].copy()
+
+    def _append(
+        self, mbyte: npt.NDArray[Any], mend: npt.NDArray[Any], mtok: npt.NDArray[Any], mlist: npt.NDArray[Any]
+    ) -> int:
+        """Enter a merged trie; its root."""
+        root = self.mbyte.extend(mbyte)
+        self.mend.extend(mend + root)
+        mtok[::2] += self.mlist.n
+        self.mtok.extend(mtok)
+        self.mlist.extend(mlist)
+        return root
+
+    def _merge_apart(self, nodes: Int32, blocked: npt.NDArray[np.bool_]) -> int:
+        """As `_merge` for one label, without the children by `blocked` bytes: those would only go on with the token,
+        which for a name or a text is nearly the whole vocabulary."""
+        trie_byte, trie_token, _, dup = self._trie
+        starts, counts = self._child_start[nodes], self._child_count[nodes]
+        ends = np.cumsum(counts)
+        places = np.repeat(starts - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
+        below = self._children[places]
+        below = below[~blocked[trie_byte[below]]]
+        below = below[np.argsort(trie_byte[below], kind="stable")]
+        cuts = [0, *(np.flatnonzero(np.diff(trie_byte[below])) + 1).tolist(), len(below)] if len(below) else [0]
+        mbyte: list[int] = [0]
+        mend: list[int] = [0]
+        mtok: list[int] = [0, 0]
+        mlist: list[int] = []
+        for low, high in itertools.pairwise(cuts):
+            group = below[low:high]
+            offset, begin = len(mbyte), len(mlist)
+            for node in group.tolist():
+                token = int(trie_token[node])
+                while token >= 0:
+                    mlist.append(token)
+                    token = int(dup[token])
+            front = np.zeros(2 * len(group), np.int32)
+            front[::2] = group
+            own, later = len(mlist) - begin, len(mlist)
+            ybyte, yend, ytok, ylist = self._merged_below(front, 0, len(group))
+            ytok[::2] += later
+            mbyte += [int(trie_byte[group[0]]), *ybyte[1:].tolist()]
+            mend += (yend + offset).tolist()
+            mtok += [begin, own, *ytok[2:].tolist()]
+            mlist += ylist.tolist()
+        mend[0] = len(mbyte)
+        return self._append(
+            np.array(mbyte, np.uint8), np.array(mend, np.int32), np.array(mtok, np.int32), np.array(mlist, np.int32)
+        )
 
     def keep(self) -> tuple[object, ...]:
         """The arrays whose addresses `refresh` wrote: whoever holds a context holds these."""
@@ -253,6 +311,7 @@ class Tier1:
                 return
             self._built.add((q, low, high, limit))
             self.store.fill_near((q,))
+            self._blocks = self.store.blocks_of(q)
             while True:
                 self._point()
                 items = int(tier1(self._address, q, low & ~at.LAST, high, limit, self._row, self._out, self._levels))

@@ -151,23 +151,28 @@ def add_plain(program: Program, table: LrTable, terminals: Sequence[Regex], stor
 def lower_lexed(table: LrTable, lexer: Lexer, store: TerminalStore) -> Program:
     """A parser over a lexer that decides where tokens end."""
     program = Program(store)
-    root, program.lex = add_lexed(program, table, lexer, store)
+    root, program.lex = add_lexed(program, table, lexer, store, alone=True)
     return _whole(program, root)
 
 
-def add_lexed(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore) -> tuple[int, Lex]:
-    """As `lower_lexed`, as a part of a program: its root, and what `Program.lex` does for its table."""
+def add_lexed(
+    program: Program, table: LrTable, lexer: Lexer, store: TerminalStore, alone: bool = False
+) -> tuple[int, Lex]:
+    """As `lower_lexed`, as a part of a program: its root, and what `Program.lex` does for its table.
+
+    `alone`: no text follows that of the parser.
+    """
     offset = add_parser(program, table, lexer.context_of)
-    return _start(program, offset), _lexing(program, table, lexer, store)
+    return _start(program, offset), _lexing(program, table, lexer, store, alone)
 
 
-def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore) -> Lex:
+def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore, alone: bool) -> Lex:
     lexicon = lexer.lexicon
     pieces: dict[object, Piece] = {}
 
     def piece_of(key: tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], frozenset[int]]) -> Piece:
         if key not in pieces:
-            pieces[key] = Piece(lexicon, lexicon.component(*key))
+            pieces[key] = Piece(lexicon, lexicon.component(*key), alone)
         return pieces[key]
 
     def ending(label: tuple[tuple[int, int], ...], viable: frozenset[int]) -> int:

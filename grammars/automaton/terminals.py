@@ -155,6 +155,10 @@ class TerminalStore:
                 self.fill(q)
         return q
 
+    def blocks_of(self, q: int) -> Any:
+        """What the terminal of state q tells of bytes that cannot follow its labels directly, None if nothing."""
+        return getattr(self._owner[q][0], "blocks", None)
+
     def fill(self, q: int) -> None:
         """Compute the row of state q."""
         with self.lock:

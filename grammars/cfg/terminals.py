@@ -6,6 +6,9 @@ from collections.abc import Collection, Hashable
 from itertools import count
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from grammars.cfg.lexicon import BLOCKED, Component, Label, Lexicon
 from grammars.regex import ByteDfa, CharDfa
 
@@ -38,11 +41,12 @@ class PlainTerminal(ByteDfa):
 class Piece:
     """A component of a lexer and the numbers of its labels."""
 
-    def __init__(self, lexicon: Lexicon, component: Component) -> None:
-        self.lexicon, self.component = lexicon, component
+    def __init__(self, lexicon: Lexicon, component: Component, alone: bool = False) -> None:
+        self.lexicon, self.component, self.alone = lexicon, component, alone
         self.serial = next(_serial)
         self.labels: list[Label] = []
         self._numbers: dict[Label, int] = {}
+        self._blocked: dict[int, npt.NDArray[np.bool_] | None] = {}
         for label in component.ends:
             if label:
                 self.number(label)
@@ -53,6 +57,38 @@ class Piece:
         if found is None:
             found = self._numbers[label] = len(self.labels)
             self.labels.append(label)
+        return found
+
+
+    def blocked(self, number: int) -> npt.NDArray[np.bool_] | None:
+        """Bytes that every obligation of a label forbids to come next; None: there are none, or the text may go on
+        outside of the parser, where obligations end."""
+        if not self.alone:
+            return None
+        if number not in self._blocked:
+            full = self.lexicon.alphabet.full
+            for _, duty in self.labels[number]:
+                full &= sum(mask for mask, after in self.lexicon.duty_moves(duty) if after == BLOCKED)
+            self._blocked[number] = self._bytes(full) if full else None
+        return self._blocked[number]
+
+    def _bytes(self, mask: int) -> npt.NDArray[np.bool_]:
+        """First bytes of UTF-8 whose characters are all in some classes."""
+        found = np.zeros(256, np.bool_)
+        between = self.lexicon.alphabet.between
+        for byte in range(256):
+            if byte < 0x80:
+                low = high = byte
+            elif 0xC2 <= byte < 0xE0:
+                low, high = (byte & 31) << 6, ((byte & 31) << 6) + 63
+            elif 0xE0 <= byte < 0xF0:
+                low, high = max(0x800, (byte & 15) << 12), ((byte & 15) << 12) + 4095
+            elif 0xF0 <= byte < 0xF5:
+                low, high = max(0x10000, (byte & 7) << 18), min(0x10FFFF, ((byte & 7) << 18) + 0x3FFFF)
+            else:
+                found[byte] = True  # begins no character
+                continue
+            found[byte] = not between(low, high) & ~mask
         return found
 
 
@@ -164,6 +200,10 @@ class LexTerminal(ByteDfa):
     def boundary(self, state: int) -> bool:
         """Never: nothing counts characters here."""
         return False
+
+    def blocks(self, label: int) -> npt.NDArray[np.bool_] | None:
+        """Bytes that cannot follow a label directly: bool[256], or None."""
+        return self._lex.piece.blocked(label)
 
     def following(self, state: int) -> Collection[int]:
         """The targets of a state."""
