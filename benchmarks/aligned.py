@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import guided
@@ -107,7 +108,7 @@ def main() -> None:
         record["noise"] = worlds.distance(noise, exact)
         records.append(record)
         print(json.dumps(record), flush=True)
-        table.add_row(pattern, str(len(exact)), f"{mass:.4f}", *cells, f"{record['noise']:.4f}")
+        table.add_row(escape(pattern), str(len(exact)), f"{mass:.4f}", *cells, f"{record['noise']:.4f}")
     Console(width=140).print(table)
     if given.out:
         given.out.write_text(json.dumps(records, indent=1))
