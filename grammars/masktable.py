@@ -34,6 +34,7 @@ Int64 = npt.NDArray[np.int64]
 CONTEXT = 128
 MASK_FUEL = 50_000_000
 _POOL_BYTES = 64 << 20
+_MANY_ENDS = 2_000  # trie nodes at which a terminal may end
 ROWS_LIMIT = 128 << 20  # bytes of remembered rows of one grammar and vocabulary
 
 
@@ -222,7 +223,8 @@ class Tier1:
         cuts = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), stop] if stop else [0]
         for low, high in itertools.pairwise(cuts):
             label = int(labels[low])
-            blocked = None if blocks is None else blocks(label)
+            # where few tokens end in it, there is little to leave out
+            blocked = None if blocks is None or high - low < _MANY_ENDS else blocks(label)
             if blocked is None:
                 root = self._append(*self._merged_below(self.front.data, first + low, first + high))
             else:
@@ -264,31 +266,26 @@ class Tier1:
         below = below[~blocked[trie_byte[below]]]
         below = below[np.argsort(trie_byte[below], kind="stable")]
         cuts = [0, *(np.flatnonzero(np.diff(trie_byte[below])) + 1).tolist(), len(below)] if len(below) else [0]
-        mbyte: list[int] = [0]
-        mend: list[int] = [0]
-        mtok: list[int] = [0, 0]
-        mlist: list[int] = []
+        parts = [(np.zeros(1, np.uint8), np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(0, np.int32))]
+        offset, listed = 1, 0
         for low, high in itertools.pairwise(cuts):
             group = below[low:high]
-            offset, begin = len(mbyte), len(mlist)
+            own = []
             for node in group.tolist():
                 token = int(trie_token[node])
                 while token >= 0:
-                    mlist.append(token)
+                    own.append(token)
                     token = int(dup[token])
             front = np.zeros(2 * len(group), np.int32)
             front[::2] = group
-            own, later = len(mlist) - begin, len(mlist)
             ybyte, yend, ytok, ylist = self._merged_below(front, 0, len(group))
-            ytok[::2] += later
-            mbyte += [int(trie_byte[group[0]]), *ybyte[1:].tolist()]
-            mend += (yend + offset).tolist()
-            mtok += [begin, own, *ytok[2:].tolist()]
-            mlist += ylist.tolist()
-        mend[0] = len(mbyte)
-        return self._append(
-            np.array(mbyte, np.uint8), np.array(mend, np.int32), np.array(mtok, np.int32), np.array(mlist, np.int32)
-        )
+            ytok[::2] += listed + len(own)
+            ybyte[0], ytok[0], ytok[1] = trie_byte[group[0]], listed, len(own)
+            parts.append((ybyte, yend + offset, ytok, np.concatenate([np.array(own, np.int32), ylist])))
+            offset += len(ybyte)
+            listed += len(own) + len(ylist)
+        parts[0][1][0] = offset
+        return self._append(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def keep(self) -> tuple[object, ...]:
         """The arrays whose addresses `refresh` wrote: whoever holds a context holds these."""
