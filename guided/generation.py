@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from guided.speculation.draft import Drafter
+from guided.speculation.healing import heal as heal_prompts
 from guided.speculation.loop import Speculation
 from guided.speculation.processing import constraint_of, flat_processors
 from guided.speculation.stats import Stats
+from guided.speculation.timeline import timeline_svg
 from guided.speculation.verify import Acceptance
-from guided.tokenizers import tokenizer_of
+from guided.tokenizers import resolve_vocabulary, tokenizer_of
 from processors.composition import ProcessorList
 from processors.errors import CompositionError
 
@@ -39,6 +42,7 @@ class GenerationOutput:
     prompt_length: int
     constraint: Any = None
     tokenizer: Any = None
+    healed: Any = None  # list of bytes: what each row's text begins with because the prompt took it back
 
     @property
     def new_tokens(self) -> torch.Tensor:
@@ -56,8 +60,30 @@ class GenerationOutput:
         found = constraint_of(flat_processors(self.constraint))
         prompts = 1 if found is None else len(found.constraints)
         rows = self.new_tokens.tolist()
-        values = [self.constraint.parse(row, at * prompts // len(rows)) for at, row in enumerate(rows)]
+        texts = [self._own_text(row, at) for at, row in enumerate(rows)]
+        values = [self.constraint.parse(text, at * prompts // len(rows)) for at, text in enumerate(texts)]
         return values[0] if len(values) == 1 else values
+
+    def _own_text(self, row: list[int], at: int) -> Any:
+        """What the constraint spoke of: without what the prompt took back and without the end."""
+        lead = self.healed[at] if self.healed else b""
+        if not lead or self.constraint is None:
+            return row
+        found = constraint_of(flat_processors(self.constraint))
+        vocabulary = next(each for each in found.constraints if each).vocabulary if found else None
+        spell = getattr(vocabulary, "token_bytes", lambda _: b"")
+        return b"".join(spell(token) for token in row)[len(lead) :].decode("utf-8", "replace")
+
+    def timeline(self, path: Any = None, *, row: int = 0) -> str:
+        """A picture of the run as SVG: one line a pass, one box a token, coloured by who drafted it.
+
+        Written to `path` if one is given. Tokens are spelled by the tokenizer, as numbers without one.
+        """
+        decode = getattr(self.tokenizer, "decode", None)
+        picture = timeline_svg(self.stats, lambda token: str(token) if decode is None else decode([token]), row=row)
+        if path is not None:
+            Path(path).write_text(picture, encoding="utf-8")
+        return picture
 
 
 class Speculative:
@@ -144,6 +170,7 @@ def generate(
     stop_strings: str | list[str] | None = None,
     stopping_criteria: Any = None,
     sampling: Literal["masked", "aligned"] | AlignedSampler = "masked",
+    heal: bool = False,
     **generate_kwargs: Any,
 ) -> GenerationOutput:
     """Generate under a constraint, several tokens a forward pass, with the output of plain `model.generate`.
@@ -155,6 +182,9 @@ def generate(
                          `guided.aligned` gave): texts from the model's law given the constraint, see there. It samples
                          without truncation (top_k=0) unless told otherwise, takes no drafter, and `raw` is a
                          `guided.AlignedOutput` with the legal mass at each token
+    `heal`               token healing: a prompt that ends within a word is continued as text. Its last tokens are taken
+                         back where they could begin a longer one, `sequences` begins with the prompt so shortened, and
+                         what is written begins with their bytes (`healed`)
     `stop_strings`       need `tokenizer` (or a constraint that was built with one)
 
     Beam search, encoder-decoder models, static caches and the like are left to plain `generate`, with a
@@ -165,8 +195,13 @@ def generate(
     ids = inputs if isinstance(inputs, torch.Tensor) else inputs["input_ids"]
     arguments = {"input_ids": inputs} if isinstance(inputs, torch.Tensor) else dict(inputs)
     processors: Any = constraint
+    healed: list[bytes] | None = None
+    if heal:
+        vocabulary = resolve_vocabulary(_vocabulary_of(constraint) or tokenizer, model)
+        arguments, processors, healed = heal_prompts(arguments, constraint, vocabulary)
+        ids = arguments["input_ids"]
     if logits_processor is not None:
-        processors = ProcessorList([logits_processor] if constraint is None else [constraint, logits_processor])
+        processors = ProcessorList([logits_processor] if processors is None else [processors, logits_processor])
     if tokenizer is None:
         tokenizer = _tokenizer_of(constraint)
     criteria = StoppingCriteriaList(stopping_criteria or [])
@@ -193,7 +228,7 @@ def generate(
     )
     sequences = getattr(raw, "sequences", raw)
     stats = run.stats if sampling == "masked" else Stats(passes=raw.stats.passes, tokens=raw.tokens)
-    return GenerationOutput(sequences, stats, raw, ids.shape[1], constraint, tokenizer)
+    return GenerationOutput(sequences, stats, raw, ids.shape[1], constraint, tokenizer, healed)
 
 
 def _aligned_sampler(sampling: Any) -> AlignedSampler:
@@ -209,6 +244,11 @@ def _aligned_sampler(sampling: Any) -> AlignedSampler:
 def _tokenizer_of(constraint: Any) -> Any:
     found = None if constraint is None else constraint_of(flat_processors(constraint))
     return None if found is None else tokenizer_of(next(each for each in found.constraints if each).vocabulary)
+
+
+def _vocabulary_of(constraint: Any) -> Any:
+    found = None if constraint is None else constraint_of(flat_processors(constraint))
+    return None if found is None else next(each for each in found.constraints if each).vocabulary
 
 
 def resolve_drafter(drafter: WhichDrafter, model: Any) -> Drafter | None:
