@@ -215,7 +215,7 @@ class Speculation:
 
     def _draft(self, row: Row, groups: Sequence[Group], passes: Passes) -> Draft:
         """What the row proposes, trimmed; the bare root where it has nothing to say."""
-        if row.finished:
+        if row.finished or not passes.rewinds:
             return Draft(row.ids[-1], 0)
         group = groups[row.index] if len(groups) > 1 else groups[0]
         depth = group.max_length - group.length - 1  # the pass adds one token itself

@@ -59,6 +59,7 @@ class Passes:
         self._before = 0
         self.plain = False  # nothing but keys and values, which may be gathered
         self.branches = False  # trees can be masked
+        self.rewinds = True  # what was refused can be cut off again
 
     # ------------------------------------------------------------------------------------------------ running
 
@@ -80,7 +81,8 @@ class Passes:
         self.plain = bool(layers) and all(type(layer).__name__ == "DynamicLayer" for layer in layers)
         attention = getattr(self.model.config, "_attn_implementation", "")
         self.branches = self.plain and attention in ("sdpa", "eager")
-        if not self.plain:
+        self.rewinds = bool(getattr(self.cache, "is_croppable", True))
+        if not self.plain and self.rewinds:
             self.cache.activate_past_recording()
         logits: torch.Tensor = outputs.logits[:, -1]
         return logits
@@ -157,7 +159,7 @@ class Passes:
                 self._compact()
 
     def _crop(self, count: int) -> None:
-        if count or not self.plain:
+        if count or (self.rewinds and not self.plain):
             self.cache.crop(-count)
 
     def _gather(self, kept: Sequence[Sequence[int]], longest: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import TextStreamer
+from transformers import MistralConfig, MistralForCausalLM, TextStreamer
 
 import guided
 from guided.drafters import PromptLookup
@@ -91,6 +91,24 @@ def test_batches_with_left_padding(extra: dict[str, Any], which: str) -> None:
     for drafter in (PromptLookup(), Wild(1)):
         out = generate(llama(), inputs, processors(), drafter, **options)
         assert torch.equal(out.sequences, plain)
+
+
+def test_sliding_windows() -> None:
+    """A cache that forgets: no trees, no holes, cut at its end only."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    heads: dict[str, Any] = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 6}
+    config = MistralConfig(**sizes, **heads, eos_token_id=EOS, pad_token_id=PAD)
+    model = MistralForCausalLM(config).eval()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(20)
+    options: dict[str, Any] = {"max_new_tokens": 30, "do_sample": False}
+    for rows in (1, 3):
+        inputs = prompts(rows, 4, padded=rows > 1)
+        plain = model.generate(**inputs, logits_processor=constraint(), **options)
+        for drafter in (PromptLookup(), Wild(2, plain[0].tolist())):
+            out = generate(model, inputs, constraint(), drafter, **options)
+            assert torch.equal(out.sequences, plain)
 
 
 def test_a_draft_that_knows_the_answer_takes_few_passes() -> None:
