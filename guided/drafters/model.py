@@ -156,6 +156,8 @@ class _Drafting:
         if not self._owner.overlap:
             return
         node = len(draft) - 1
+        if node in draft.draws:
+            return  # its draw was cut (an end of text, or no room): drawing again would hide it
         tail = draft.path(node)
         matcher, moves = view.matcher, 0
         if matcher is not None:
