@@ -28,7 +28,8 @@ from guided.speculation.trim import trim
 
 __all__ = ["Auto", "auto_for"]
 
-_PRIOR = {"schema": 0.5, "lookup": 0.3, "recall": 0.2}
+_PRIOR = {"schema": 0.5}
+_UNKNOWN = 0.05  # before there is evidence: nothing is lost by waiting for it, since unsent guesses are judged as well
 _WORTH = 1.05  # a draft must promise this much over none: shares and costs are estimates
 _NAP, _LONGEST_NAP = 8, 64  # rounds without drafting after drafting has not paid
 _FORGET = 0.995
@@ -55,16 +56,18 @@ class Auto:
         return _Auto(self, setup, [part.start(setup) for part in self.parts])
 
     def share(self, source: str, hint: Any) -> float:
-        """How often edges of a class are right."""
-        found = self.shares.get((source, hint))
-        prior = _PRIOR.get(source, 0.3)
-        return prior if found is None else (found[0] + 2 * prior) / (found[1] + 2)
+        """How often edges of a class are right; the share of all edges of their source stands in for what is unseen."""
+        right, seen = self.shares.get((source, hint[0]), (0.0, 0.0))
+        prior = (right + 3 * _PRIOR.get(source, _UNKNOWN)) / (seen + 3)
+        right, seen = self.shares.get((source, hint), (0.0, 0.0))
+        return (right + 2 * prior) / (seen + 2)
 
     def count(self, source: str, hint: Any, right: bool) -> None:
         """An edge's parent was reached, and the edge was right or not."""
-        found = self.shares.setdefault((source, hint), [0.0, 0.0])
-        found[0] = _FORGET * found[0] + right
-        found[1] = _FORGET * found[1] + 1
+        for kind in (hint, hint[0]):  # the class, and all edges of the source
+            found = self.shares.setdefault((source, kind), [0.0, 0.0])
+            found[0] = _FORGET * found[0] + right
+            found[1] = _FORGET * found[1] + 1
 
 
 class _Auto:
