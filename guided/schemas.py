@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "json_schema"]
 
+_DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
+
 
 def json_schema(schema: Any) -> dict[str, Any] | bool:
     """The JSON Schema that `guided.json(schema)` compiles.
@@ -134,17 +136,22 @@ def _closed_generator() -> Any:
             return super().timedelta_schema(schema) | {"pattern": "^[^0-9]*([0-9]{1,5}[^0-9]+)*$"}
 
         def decimal_schema(self, schema: Any) -> Any:
+            """A number, or, where there are no conditions, which would not hold for it, a string of digits: pydantic
+            reads all of those, and of a number what a double holds. Its own schema lets the string be anything."""
             made = super().decimal_schema(schema)
+            conditions = ("ge", "gt", "le", "lt", "multiple_of", "decimal_places", "max_digits")
+            if all(schema.get(name) is None for name in conditions):
+                return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": _DECIMAL}]}
+            number = next(branch for branch in made.get("anyOf", [made]) if branch.get("type") == "number")
             places, digits = schema.get("decimal_places"), schema.get("max_digits")
-            for branch in made.get("anyOf", ()):
-                if branch.get("type") == "number" and places is not None:
-                    branch["multipleOf"] = float(f"1e-{places}")
-                if branch.get("type") == "number" and digits is not None:
-                    most = 10 ** (digits - (places or 0))
-                    branch.setdefault("exclusiveMaximum", most)
-                    branch.setdefault("exclusiveMinimum", -most)
-                    branch.setdefault("multipleOf", 1)
-            return made
+            if places is not None:
+                number["multipleOf"] = float(f"1e-{places}")
+            if digits is not None:
+                most = 10 ** (digits - (places or 0))
+                number.setdefault("exclusiveMaximum", most)
+                number.setdefault("exclusiveMinimum", -most)
+                number.setdefault("multipleOf", 1)
+            return number
 
     return Closed
 

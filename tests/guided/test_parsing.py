@@ -116,6 +116,16 @@ def test_values_are_typed_all_the_way_down() -> None:
     assert call.arguments == {"amount": 3, "day": datetime.date(2024, 2, 29)} and call() == "3 on 2024-02-29"
 
 
+def test_decimals_are_numbers_or_strings_of_digits() -> None:
+    text = '"3.14159265358979323846264338327950288"'
+    constraint = guided.json(decimal.Decimal, tokenizer=VOCABULARY)
+    assert constraint.parse(text) == decimal.Decimal(text[1:-1])
+    for written, fits in ((text, True), ("-0.5", True), ('"x"', False), ('"1e5"', False), ('".5"', False)):
+        matcher = constraint.parts[0].constraints[0].start()  # type: ignore[attr-defined]
+        assert (matcher.accept_bytes(written.encode()) and matcher.is_accepting()) == fits
+    assert guided.json_schema(Annotated[decimal.Decimal, Field(ge=0)]) == {"type": "number", "minimum": 0}
+
+
 def test_a_constraint_reads_text_and_ids_and_goes_on_from_its_prefix() -> None:
     constraint = guided.json(Basket, tokenizer=VOCABULARY, prefix='{"count":')
     assert constraint.parse('4,"names":["a"]}') == Basket(4, ["a"])
