@@ -21,7 +21,7 @@ from grammars.kernels.walk import _heavy, _try_out, _unite, _walk
 def _memo_key(ctx, mat, configurations, count, acc, level, look):
     """Hash of a state as seen by a walk that looks at `look`: 2*depth+1 flags, 2*depth+2 all of a frame."""
     node = _i32(ctx, NODE)
-    h = _mix(count * 2 + acc + 1, look)
+    h = _mix(_mix(0, count * 2 + acc + 1), look)  # apart: xor alone lets (1, look 2) meet (2, look 1)
     at = configurations
     for _ in range(count):
         q, n, f, c = mat[at], mat[at + 1], mat[at + 2], mat[at + 3]

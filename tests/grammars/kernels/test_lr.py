@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
 import pytest
 
-from grammars import Grammar
+from grammars import Grammar, Matcher, Vocabulary, compile_gbnf
 from grammars.automaton.lower_cfg import lower_lexed
 from grammars.cfg.lark_grammar import read_lark
 from tests.grammars.cfg.lark_grammars import LARK_GRAMMARS
@@ -28,3 +29,19 @@ def test_masks_equal_the_reference(name: str) -> None:
     vocab, entries = rich_vocabulary(case.words)
     for _ in range(2):
         follow(case, vocab, entries, [random.randrange(1 << 16) for _ in range(10)])
+
+
+def test_a_state_that_may_end_is_not_taken_for_one_that_may_not() -> None:
+    """Frames that look the same closely and from afar: what a state is must not mix with how deep was looked."""
+    grammar = compile_gbnf('root ::= "a" root "a" | "b" root "b" | [ab]?')
+    vocab = Vocabulary.from_bytes([b"a", b"b", b"ab", b"aba", b"bb", b""], eos_ids=[5])
+    random = Random(3)
+    row = np.zeros(vocab.words, np.int32)
+    for _ in range(20):
+        matcher, text = Matcher(grammar, vocab), b""
+        for _ in range(30):
+            matcher.fill_mask(row)
+            assert bool(row[0] >> 5 & 1) == (text == text[::-1]), text
+            token = random.randrange(5)
+            assert matcher.accept(token)
+            text += vocab.token_bytes(token)
