@@ -16,6 +16,7 @@ from grammars.errors import (
 )
 from grammars.grammar import Grammar, compile_choice, compile_json_schema, compile_regex
 from grammars.matcher import Explanation, Matcher, fill_masks
+from grammars.memory import set_memory_limit, stats
 from grammars.vocabulary import Vocabulary
 
 __all__ = [
@@ -45,4 +46,6 @@ __all__ = [
     "compile_tagged",
     "compile_words",
     "fill_masks",
+    "set_memory_limit",
+    "stats",
 ]

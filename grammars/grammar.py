@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import marshal
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
 from typing import Any
 
+from grammars import memory
 from grammars.automaton.lower_json import JsonLowering
 from grammars.automaton.program import Program
 from grammars.automaton.terminals import current_store
@@ -116,6 +119,8 @@ def compile_json_schema(
     the standard calls them annotations. `default_draft` is the draft where
     `$schema` is missing: "4", "6", "7", "2019-09" or "2020-12".
 
+    An equal schema with equal options gives the same grammar again, as long as it is among the last that were used.
+
     Errors: `SchemaError`, `UnsatisfiableSchema`, `UnsupportedSchema` (each with a JSON pointer), `BudgetExceeded`.
     """
     _one_of("property_order", property_order, ("schema", "any"))
@@ -123,23 +128,36 @@ def compile_json_schema(
     _one_of("spelling", spelling, ("canonical", "any"))
     _one_of("format", format, ("assert", "annotate"))
     _one_of("content", content, ("assert", "annotate"))
+    options = {"property_order": property_order, "whitespace": whitespace, "spelling": spelling, "format": format,
+               "content": content, "default_draft": default_draft}  # fmt: skip
+    loaded: Any = schema
     if isinstance(schema, str):
         try:
-            loaded: dict[str, Any] | bool = json.loads(schema)
+            loaded = json.loads(schema)
         except json.JSONDecodeError as error:
             raise SchemaError("", f"the schema is not JSON: {error}", "Pass a dict or valid JSON text.") from error
-    else:
-        loaded = schema
+    key = None
+    if registry is None:
+        try:
+            written = marshal.dumps(loaded, 2)
+        except ValueError:
+            pass  # a dict with something else than JSON in it: compiled, or refused, without being kept
+        else:
+            key = blake2b(written + repr(options).encode(), digest_size=16).digest()
+            known = memory.grammars.get(key)
+            if known is not None:
+                return known  # type: ignore[no-any-return]
+            loaded = marshal.loads(written)  # a copy: parts are compiled later, whatever becomes of the caller's dict
     from grammars.jsonschema import SchemaCompiler
 
     source = SchemaCompiler(loaded, format=format, content=content, registry=registry, default_draft=default_draft)
     lowering = JsonLowering(
         source, current_store(), property_order=property_order, whitespace=whitespace, spelling=spelling
     )
-    recipe = {"kind": "json", "source": loaded, "property_order": property_order, "whitespace": whitespace,
-              "spelling": spelling, "format": format, "content": content, "registry": registry,
-              "default_draft": default_draft}  # fmt: skip
-    return Grammar(lowering.program, recipe)
+    grammar = Grammar(lowering.program, {"kind": "json", "source": loaded, "registry": registry, **options})
+    if key is not None:
+        memory.grammars.put(key, grammar)
+    return grammar
 
 
 def compile_regex(pattern: str) -> Grammar:

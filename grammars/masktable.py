@@ -12,18 +12,21 @@ import json
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from grammars import memory
 from grammars.automaton.arrays import GrowArray, address
 from grammars.automaton.program import Program
 from grammars.automaton.terminals import TerminalStore
+from grammars.bytegroups import GROUP_OF_BYTE
 from grammars.errors import BudgetExceeded, GrammarError
 from grammars.kernels import layout as at
 from grammars.kernels.costs import NEVER, solve_costs, spelling_costs
-from grammars.kernels.tier1 import copy_row, insert, merge, rehash, tier1
+from grammars.kernels.tier1 import copy_row, cut, enter, insert, measure_trie, merge, rehash, tier1
 from grammars.vocabulary import Vocabulary
 
 __all__ = ["Binding", "Tier1", "binding_for"]
@@ -31,11 +34,28 @@ __all__ = ["Binding", "Tier1", "binding_for"]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
+UInt16 = npt.NDArray[np.uint16]
+
 CONTEXT = 128
 MASK_FUEL = 50_000_000
+_OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megabyte each
 _POOL_BYTES = 64 << 20
 _MANY_ENDS = 2_000  # trie nodes at which a terminal may end
 ROWS_LIMIT = 128 << 20  # bytes of remembered rows of one grammar and vocabulary
+
+
+_NOTHING: UInt16 = np.zeros(0, np.uint16)
+_NO_ITEMS: Int32 = np.zeros(0, np.int32)
+
+
+class Open(NamedTuple):
+    """What a terminal state without bounds allows."""
+
+    row: Int32
+    items: Int32  # the frontier, [items, 3]
+    needs: UInt16  # of each token, or empty
+    reach: int  # no token takes and leaves due more characters
+    alike: int  # a state of the same
 
 
 class _Pool:
@@ -92,11 +112,11 @@ class Table:
         self.values: Int64 = np.zeros(size, np.int64)
         self.n = 0
 
-    def insert(self, key: int, value: int) -> None:
-        """Enter a key."""
+    def enter(self, q: int, low: int, high: int, limit: int, value: int) -> None:
+        """Enter the number of a tier-1 entry."""
         if 2 * self.n >= self.keys.size:
             self.grow()
-        insert(self.keys, self.values, key, value)
+        enter(self.keys, self.values, q, low, high, limit, value)
         self.n += 1
 
     def grow(self) -> None:
@@ -128,28 +148,24 @@ class Tier1:
         self.words = vocab.words
         self._trie_end = vocab.trie_end
         self._trie = (vocab.trie_byte, vocab.trie_token, vocab.trie_parent, vocab.dup_next)
-        self._built: set[tuple[int, int, int, int]] = set()
-        self.table = Table(1024)
-        self.entry = GrowArray(np.int64, 256)
-        self.front = GrowArray(np.int32, 4096)
-        self.root1 = GrowArray(np.int32, 256)
-        self.mbyte = GrowArray(np.uint8, 4096)
-        self.mend = GrowArray(np.int32, 4096)
-        self.mtok = GrowArray(np.int32, 8192)
-        self.mlist = GrowArray(np.int32, 4096)
+        self._clear()
+        self._longest = vocab.max_token_bytes
+        self.used = 0
+        self._signature = np.zeros(len(vocab.trie_byte), np.int64)
+        self._characters, self._most = (np.zeros(len(vocab.trie_byte), np.uint8) for _ in range(2))
+        work = np.zeros(len(vocab.trie_byte), np.int32)
+        group = np.frombuffer(GROUP_OF_BYTE, np.uint8)
+        measure_trie(vocab.trie_byte, vocab.trie_parent, group, work, self._signature, self._characters, self._most)
         self._merged = _merge_buffers(2048)
         self._work = np.zeros(16384, np.int64)
-        self.rows = Rows(vocab.words)
-        self._next, self._left = 0, 0
         self._blocks: Callable[[int], npt.NDArray[np.bool_] | None] | None = None
         parents = np.maximum(vocab.trie_parent, 0)
         parents[0] = len(parents)  # the root is nobody's child
         self._children: Int32 = np.argsort(parents, kind="stable").astype(np.int32)
         self._child_count = np.bincount(parents, minlength=len(parents) + 1)[:-1]
         self._child_start = np.cumsum(self._child_count) - self._child_count
-        self._row = np.zeros(vocab.words, np.int32)
         self._out = np.zeros(4096, np.int32)
-        self._levels = np.zeros(2 * (vocab.max_token_bytes + 3), np.int64)
+        self._levels = np.zeros(3 * (vocab.max_token_bytes + 3), np.int64)
         self.ctx = np.zeros(CONTEXT, np.int64)
         first = np.full(256, -1, np.int32)
         child = 1
@@ -179,13 +195,53 @@ class Tier1:
             (at.TOKBYTE, self._token_bytes),
             (at.EOS, self._eos),
             (at.TIER1, self._generation),
+            (at.TSIG, self._signature),
         ):
             _put(self.ctx, slot, array)
+        self.ctx[at.TCHARS], self.ctx[at.TMOST] = address(self._characters), address(self._most)
         self.ctx[at.S_WORDS] = vocab.words
         self.ctx[at.S_LONGEST] = vocab.max_token_bytes
         self.ctx[at.S_FUEL] = MASK_FUEL
         self.refresh(self.ctx)
         self._address = address(self.ctx)
+        memory.enlist(self)
+
+    def _clear(self) -> None:
+        self._built: set[tuple[int, int, int, int]] = set()
+        self.table = Table(1024)
+        self.entry = GrowArray(np.int64, 256)
+        self.front = GrowArray(np.int32, 4096)
+        self.root1 = GrowArray(np.int32, 256)
+        self.mbyte = GrowArray(np.uint8, 4096)
+        self.mend = GrowArray(np.int32, 4096)
+        self.mtok = GrowArray(np.int32, 8192)
+        self.mlist = GrowArray(np.int32, 4096)
+        self.reach = GrowArray(np.int32, 3072, fill=-1)
+        self._open: dict[tuple[int, bool], Open] = {}
+        self._entries: dict[tuple[int, bool], int] = {}
+        self._cuts: dict[tuple[int, int, int, bool], int] = {}
+        self._fronts: dict[bytes, tuple[int, ...]] = {}
+        self.rows = Rows(self.words)
+        self._next, self._left = 0, 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows and of what finds them."""
+        grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist, self.reach)
+        kept = sum(int(found.row.nbytes + found.needs.nbytes) for found in list(self._open.values()))
+        return self.rows.nbytes + sum(int(a.data.nbytes) for a in grown) + 2 * self.table.keys.nbytes + kept
+
+    def forget(self) -> bool:
+        """Drop all entries; matchers that know the old arrays keep them, and ask anew as the generation has changed."""
+        if not self.store.lock.acquire(blocking=False):
+            return False
+        try:
+            self._clear()
+            self._publish()
+            self.refresh(self.ctx)
+        finally:
+            self.store.lock.release()
+        return True
 
     def refresh(self, ctx: Int64) -> None:
         """Write the current addresses of what grows."""
@@ -194,6 +250,8 @@ class Tier1:
             (at.TRANS, store.trans),
             (at.INFO, store.info),
             (at.DIST, store.dist),
+            (at.STEADY, store.steady),
+            (at.REACH, self.reach),
             (at.ENTRY, self.entry),
             (at.FRONT, self.front),
             (at.ROOT1, self.root1),
@@ -203,13 +261,14 @@ class Tier1:
             (at.MLIST, self.mlist),
         ):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
+        ctx[at.NEED] = store.need.address
         _put(ctx, at.T1KEY, self.table.keys)
         _put(ctx, at.T1VAL, self.table.values)
         ctx[at.S_TIER1] = self._generation[0]
 
     def _publish(self) -> None:
         """Tell matchers that know older addresses, before they can find an entry that needs the new ones."""
-        grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist)
+        grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist, self.reach)
         known = tuple(array.address for array in grown)
         if known != self._known:
             self._known = known
@@ -290,16 +349,22 @@ class Tier1:
     def keep(self) -> tuple[object, ...]:
         """The arrays whose addresses `refresh` wrote: whoever holds a context holds these."""
         store = self.store
-        return (store.trans.data, store.info.data, store.dist.data, self.table.keys, self.table.values,
+        return (store.trans.data, store.info.data, store.dist.data, store.need.data, store.steady.data,
+                self.reach.data, self.table.keys, self.table.values,
                 self.entry.data, self.front.data, self.root1.data, self.mbyte.data, self.mend.data, self.mtok.data,
                 self.mlist.data)  # fmt: skip
 
     def _point(self) -> None:
         """Addresses that filling rows changes."""
         ctx, store = self.ctx, self.store
-        ctx[at.TRANS], ctx[at.TRANS + 64] = store.trans.address, store.trans.data.size
-        ctx[at.INFO], ctx[at.INFO + 64] = store.info.address, store.info.data.size
-        ctx[at.DIST], ctx[at.DIST + 64] = store.dist.address, store.dist.data.size
+        for slot, grown in (
+            (at.TRANS, store.trans),
+            (at.INFO, store.info),
+            (at.DIST, store.dist),
+            (at.STEADY, store.steady),
+        ):
+            ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
+        ctx[at.NEED] = store.need.address
 
     def build(self, q: int, low: int, high: int, limit: int = at.NO_LIMIT) -> None:
         """Compute the entry of terminal state q with low..high characters to come; no frontier where `low` says so."""
@@ -307,34 +372,133 @@ class Tier1:
             if (q, low, high, limit) in self._built:
                 return
             self._built.add((q, low, high, limit))
-            self.store.fill_near((q,))
             self._blocks = self.store.blocks_of(q)
-            while True:
-                self._point()
-                items = int(tier1(self._address, q, low & ~at.LAST, high, limit, self._row, self._out, self._levels))
-                if items >= 0 and low & at.LAST:
-                    items = 0
-                if items < 0:
-                    self.store.fill_near(self._out[: -1 - items].tolist())
-                elif 2 * items > self._out.size:
-                    self._out = np.zeros(4 * items, np.int32)
-                else:
-                    break
-            found = self._out[: 2 * items].reshape(items, 2)
-            inner = self._trie_end[found[:, 0]] > found[:, 0] + 1
-            ordered = np.concatenate([found[inner][np.argsort(found[inner][:, 1], kind="stable")], found[~inner]])
-            first = self.front.extend(ordered.reshape(-1)) // 2
-            if not self._left:
-                self._next, self._left = self.rows.block()
-            place = self._next
-            self._next += 4 * self.words
-            self._left -= 1
-            copy_row(place, self._row)
-            roots = self._merge(ordered[: int(inner.sum())], first)
-            entry = self.entry.extend((place, first, int(inner.sum()), items, *roots, 0, 0)) // 8
+            bare, due = low & at.LAST != 0, low & ~at.LAST
+            if limit != at.NO_LIMIT:
+                found, _ = self._walk(q, due, high, limit)
+                entry = self._enter(found.row, found.items, bare)
+            elif due <= 0 and high < 0:
+                entry = self._unbounded(q, bare)
+            else:
+                entry = self._bounded(q, due, high, bare)
             self._publish()
-            self.table.insert((q << 44) + ((limit + 4) << 32) + (low << 16) + high + 2, entry)
+            self.table.enter(q, low, high, limit, entry)
             self.refresh(self.ctx)
+
+    def _walk(
+        self, q: int, low: int, high: int, limit: int, counted: bool = False, like: int = -1, known: Open | None = None
+    ) -> tuple[Open, bool]:
+        """A state's row and so on; whether it differs from `known`, that of `like`."""
+        self.store.fill_near((q,))
+        while True:
+            self._point()
+            if known is None:
+                row, old = np.zeros(self.words, np.int32), _NO_ITEMS
+                needs = np.full(32 * self.words, 0xFFFF, np.uint16) if counted else _NOTHING
+            else:
+                row, old, needs = known.row.copy(), known.items.reshape(-1), known.needs.copy()
+            found = int(tier1(self._address, q, low, high, limit, like, old, row, self._out, self._levels, needs))
+            count = found & 0xFFFFFFFF
+            if found < 0:
+                self.store.fill_near(self._out[: -1 - found].tolist())
+            elif 3 * count > self._out.size:
+                self._out = np.zeros(6 * count, np.int32)
+            else:
+                reach = max(int(self._levels[0]), 0 if known is None else known.reach)
+                return Open(row, self._out[: 3 * count].reshape(count, 3).copy(), needs, reach, q), bool(found >> 40)
+
+    def _open_row(self, q: int, counted: bool) -> Open:
+        """What a state without bounds allows, if `counted` with the tokens' needs.
+
+        States that differ in a count are walked together with the one without the count.
+        """
+        store = self.store
+        found = self._open.pop((q, counted), None)
+        if found is None:
+            like = store.endless(q)
+            if like == q:
+                found, _ = self._walk(q, 0, -1, at.NO_LIMIT, counted)
+            else:
+                base = self._open_row(like, counted)
+                found, differs = base, False
+                if store.capped(q, self._longest) != like:
+                    found, differs = self._walk(q, 0, -1, at.NO_LIMIT, counted, like, base)
+                if not differs:
+                    found = Open(base.row, base.items, base.needs, found.reach, base.alike)
+        self._open[q, counted] = found
+        while len(self._open) > _OPEN:
+            del self._open[next(iter(self._open))]
+        return found
+
+    def _unbounded(self, q: int, bare: bool) -> int:
+        """The entry of a state without bounds; one that other states have as well where counts are all that differs."""
+        known = self._entries.get((q, bare))
+        if known is None:
+            found = self._open_row(q, False)
+            if found.alike == q:
+                known = self._enter(found.row, found.items, bare)
+            else:
+                known = self._unbounded(found.alike, bare)
+            self._entries[q, bare] = known
+            self._set_reach(q, found)
+        return known
+
+    def _set_reach(self, q: int, found: Open) -> None:
+        most, ends = -1, -1
+        if self.store.is_counted(q):
+            characters = found.items[:, 2] & 0xFFFFFF
+            most, ends = max(found.reach, int(characters.max(initial=0))), int(characters.max(initial=-1)) + 1
+        self._reach_of(q)[:] = most, ends, found.alike
+
+    def _reach_of(self, q: int) -> Int32:
+        """The three words of `reach` of a state."""
+        if self.reach.n < 3 * q + 3:
+            self.reach.reserve(3 * q + 3 - self.reach.n)
+            self.reach.n = 3 * q + 3
+        return self.reach.data[3 * q : 3 * q + 3]
+
+    def _bounded(self, q: int, low: int, high: int, bare: bool) -> int:
+        """The entry of a state with bounds: tokens are taken from the one without."""
+        entry = self._unbounded(q, bare)
+        if self._reach_of(q)[0] < 0:  # made before its characters were counted
+            self._open.clear()
+            self._set_reach(q, self._open_row(q, False))
+        most, ends, alike = self._reach_of(q).tolist()
+        low, high = min(low, ends), -1 if high >= most else high
+        if low <= 0 and high < 0:
+            return entry
+        known = self._cuts.get((alike, low, high, bare))
+        if known is None:
+            found = self._open_row(alike, high >= 0)
+            row, items = found.row.copy(), found.items.reshape(-1)
+            out = np.zeros(2 * len(found.items) + 2, np.int32)
+            kept = int(cut(self._address, found.needs, items, low, high, row, out))
+            known = self._enter(row, out[: 2 * kept].reshape(kept, 2), bare)
+            self._cuts[alike, low, high, bare] = known
+        return known
+
+    def _enter(self, row: Int32, found: Int32, bare: bool) -> int:
+        """Number of a new entry: a copy of the row, the frontier and the merged tries below it (`bare`: without)."""
+        if bare:
+            found = found[:0]
+        inner = self._trie_end[found[:, 0]] > found[:, 0] + 1
+        ordered = np.concatenate([found[inner][np.argsort(found[inner][:, 1], kind="stable")], found[~inner]])
+        flat = np.ascontiguousarray(ordered[:, :2].reshape(-1))
+        key = blake2b(flat.data, digest_size=16).digest()
+        known = None if self._blocks is not None else self._fronts.get(key)
+        if known is None:
+            first, parents = self.front.extend(flat) // 2, int(inner.sum())
+            known = first, parents, len(found), *self._merge(ordered[:parents], first)
+            if self._blocks is None:
+                self._fronts[key] = known
+        if not self._left:
+            self._next, self._left = self.rows.block()
+            memory.take(self, 4 * self.words * self._left)
+        place = self._next
+        self._next += 4 * self.words
+        self._left -= 1
+        copy_row(place, row)
+        return self.entry.extend((place, *known, 0, 0)) // 8
 
 
 class Binding:
@@ -349,6 +513,7 @@ class Binding:
         tier1_rows = known
         self.memo = Table(256)
         self.rows = Rows(vocab.words)
+        self.used = 0
         self.lock = threading.RLock()
         self.costed = False
         self.growth = 0
@@ -362,6 +527,27 @@ class Binding:
         _put(self.ctx, at.ROOM, self._room)
         _put(self.ctx, at.TMP, self._tmp)
         _put(self.ctx, at.TESTS, self._tests)
+        self.refresh()
+        memory.enlist(self)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of remembered rows and of what finds them."""
+        return self.rows.nbytes + 2 * self.memo.keys.nbytes
+
+    def forget(self) -> bool:
+        """Drop all rows; matchers that point to the old arrays keep them alive until their next mask."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            self._forget()
+        finally:
+            self.lock.release()
+        return True
+
+    def _forget(self) -> None:
+        self.rows, self.memo = Rows(self.vocab.words), Table(256)
+        self._room[at.R_ROWS], self._room[at.R_MEMO] = 0, self.memo.keys.size // 2
         self.refresh()
 
     def refresh(self) -> None:
@@ -452,11 +638,10 @@ class Binding:
         """
         room = self._room
         if self.rows.nbytes > ROWS_LIMIT:
-            self.rows, self.memo = Rows(self.vocab.words), Table(256)
-            room[at.R_ROWS], room[at.R_MEMO] = 0, self.memo.keys.size // 2
-            self.refresh()
+            self._forget()
         if room[at.R_ROWS] <= 0:
             room[at.R_NEXT], room[at.R_ROWS] = self.rows.block()
+            memory.take(self, 4 * self.vocab.words * int(room[at.R_ROWS]))
         self.memo.n = self.memo.keys.size // 2 - int(room[at.R_MEMO])
         if self.memo.keys.size // 2 - self.memo.n < entries + 32:
             while self.memo.keys.size // 2 - self.memo.n < 2 * entries + 64:
@@ -477,7 +662,7 @@ class Binding:
     def _add_lex(self, key: int, node: int) -> None:
         """Enter a node into new tables where arrays have been replaced: who reads the old ones must not find it."""
         program, store = self.program, self.program.store
-        grown = (program.node, program.alts, store.trans, store.info, store.dist)
+        grown = (program.node, program.alts, store.trans, store.info, store.dist, store.need, store.steady)
         known = tuple(array.address for array in grown)
         size = program.lex_keys.size
         if known != program.lex_known or 2 * program.lex_count >= size:

@@ -22,6 +22,7 @@ from grammars.kernels.distance import distance, recost
 from grammars.kernels.masks import fill
 from grammars.kernels.moves import accept, forced, rollback, start
 from grammars.masktable import Binding, binding_for
+from grammars.memory import touch
 from grammars.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Matcher:
         if grammar.program.specials:
             vocab = vocab.with_specials()
         self._binding: Binding = binding_for(grammar.program, vocab)
+        touch(self._binding)
         self._arena: Int64 = np.empty(_ARENA, np.int64)
         size = at.LEVELS + 5 * (vocab.max_token_bytes + 2)
         self._scratch: Int64 = np.empty(size + 2 * at.CFG * (160 + 4 * vocab.max_token_bytes), np.int64)

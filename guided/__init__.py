@@ -54,6 +54,8 @@ if TYPE_CHECKING:
         compile_tagged,
         compile_words,
         fill_masks,
+        set_memory_limit,
+        stats,
     )
     from guided import drafters
     from guided.alignment import (
@@ -204,7 +206,9 @@ __all__ = [
     "rapid",
     "regex",
     "repeat",
+    "set_memory_limit",
     "speculative",
+    "stats",
     "substring",
     "superposed_decoding",
     "tagged",

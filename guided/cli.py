@@ -345,14 +345,20 @@ def warmup(tokenizer: TokenizerOption = None) -> None:
     import guided
 
     start = time.perf_counter()
+    from grammars.masktable import Table
+
     schema = {"type": "array", "items": {"type": ["string", "number", "object", "boolean"], "maxLength": 9}}
     grammar = guided.compile_json_schema(schema)
     vocabulary = byte_vocabulary()
     matcher = guided.Matcher(grammar, vocabulary)
     row = np.zeros(vocabulary.words, dtype=np.int32)
-    for value in b'["a", 1.5, {"b": true}]':
+    for value in b'["as long", 1.5, {"b": true}, "123456789"]':
         matcher.fill_mask(row)
         matcher.accept(value)
+    matcher.fill_mask(row, 9)
+    matcher.forced_bytes()
+    matcher.reset()
+    Table().grow()  # what only large grammars need
     out.print(f"[green]✓[/] kernels ready [dim]({time.perf_counter() - start:.1f} s)[/]")
     if tokenizer is None:
         return

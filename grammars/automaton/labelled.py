@@ -44,6 +44,10 @@ class LabelledDfa:
         name = self._parts[alive[0]].shared(self._places[state][alive[0]])
         return None if name is None else name if alive[0] == 0 else (name, alive[0])
 
+    def need(self, state: int) -> int:
+        """Characters due before the nearest end of any part."""
+        return min(part.need(s) for part, s in zip(self._parts, self._places[state], strict=True) if s >= 0)
+
     def label(self, state: int) -> int:
         """Index of the part that accepts, -1 if none does."""
         for i, (part, s) in enumerate(zip(self._parts, self._places[state], strict=True)):

@@ -34,6 +34,8 @@ from grammars.kernels.layout import (
     RESERVE,
 )
 from grammars.regex import ByteDfa, CharDfa, Regex, char_dfa
+from grammars.regex.chardfa import start_term
+from grammars.regex.horizon import longest
 from grammars.schema_ir import (
     Alternative,
     ArrayValue,
@@ -233,7 +235,8 @@ class JsonLowering:
         return self.program.terminal(q, self.program.done, bounds)
 
     def string_terminal(self, value: StringValue) -> tuple[int, tuple[int, int | None, int] | None]:
-        """Start state and character bounds; lengths of one character class are counted, others are intersected."""
+        """Start state and character bounds. Upper bounds are counted; lower ones of patterns are intersected, as few do
+        not hold anyway."""
         low, high = value.min_length, value.max_length
         if value.language is None:
             return self.any_string, None if low == 0 and high is None else (low, high, 1)
@@ -244,11 +247,27 @@ class JsonLowering:
             high = most if high is None else high if most is None else min(high, most)
             regex = Regex.chars(charset).repeat(0)
             q = self._regex(regex)
+            self.store.count(q)
             return q, None if low == 0 and high is None else (low, high, 4)
-        regex = value.language
-        if low > 0 or high is not None:
-            regex = regex & Regex.length(low, high)
-        return self._regex(regex), None
+        return self._pattern(value.language, low, high)
+
+    def _pattern(self, regex: Regex, low: int, high: int | None) -> tuple[int, tuple[int, int | None, int] | None]:
+        key = ("pattern", self.encoding, regex, low, high)
+        known: Any = self.store.extras.get(key)
+        if known is None:
+            term = start_term(regex)[2]
+            if term.shortest < low:
+                regex = regex & Regex.length(low)
+            if high is None or longest(term) <= high:
+                known = self._regex(regex), None
+            else:
+                q = self._regex(regex)
+                if q >= 0 and self.store.count(q, fewest=True):
+                    known = q, (0, high, 4)
+                else:
+                    known = self._regex(regex & Regex.length(0, high)), None
+            self.store.extras[key] = known
+        return known  # type: ignore[no-any-return]
 
     def _regex(self, regex: Regex) -> int:
         key = ("regex", self.encoding, regex)

@@ -30,6 +30,8 @@ def lower_regex(pattern: str, store: TerminalStore) -> Program:
     elif regex.is_empty():
         raise GrammarError(1, 1, f"no string matches {pattern!r}")
     q = store.start_of(ByteDfa(CharDfa(regex), "utf8"))
+    if bounds is not None:
+        store.count(q)
     return _whole(program, program.terminal(q, program.end, bounds))
 
 

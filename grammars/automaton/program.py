@@ -95,7 +95,8 @@ class Program:
         """
         store = self.store
         grown = (self.alts, self.st, self.edge, self.ospec, self.aspec, self.bounds, self.ksuf, self.words, self.whash)
-        known = (*(array.address for array in grown), store.trans.address, store.info.address, store.dist.address)
+        known = (*(array.address for array in grown), store.trans.address, store.info.address, store.dist.address,
+                 store.need.address, store.steady.address)  # fmt: skip
         if known != self._known:
             self._known = known
             self.node.renew()

@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Collection, Hashable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from grammars import memory
 from grammars.automaton.arrays import GrowArray
 from grammars.errors import BudgetExceeded
 from grammars.kernels.layout import BOUNDARY, FINAL
@@ -96,6 +98,10 @@ class TerminalStore:
         self.trans = GrowArray(np.int32, 512 * 256, fill=-2)
         self.info = GrowArray(np.int32, 512)
         self.dist = GrowArray(np.int32, 1536, fill=FAR)
+        self.need = GrowArray(np.int32, 512)
+        self.steady = GrowArray(np.int64, 2048)
+        self._counted: set[Hashable] = set()
+        self._fewest: set[Hashable] = set()
         self._owner: list[tuple[Terminal, int]] = []
         self._ids: dict[Hashable, dict[int, int]] = {}
         # distances: by terminal, once it is measured; of the states that many share, by their name
@@ -110,6 +116,11 @@ class TerminalStore:
 
     def __len__(self) -> int:
         return len(self._owner)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tables."""
+        return sum(int(a.data.nbytes) for a in (self.trans, self.info, self.dist, self.need, self.steady))
 
     def start_of(self, terminal: Terminal) -> int:
         """Id of the start state."""
@@ -144,6 +155,9 @@ class TerminalStore:
         label = terminal.label(local)
         flags = BOUNDARY if terminal.boundary(local) else 0
         self.info.extend((label + 1 | flags,))
+        need = getattr(terminal, "need", None) if name is not None or terminal.key in self._counted else None
+        self.need.extend((0 if need is None else need(local),))
+        self.steady.extend((0, 0, 0, 0))
         self.dist.extend(self._named.get(name, (FAR, FAR, FAR)) if name is not None else (FAR, FAR, FAR))
         measured = self._distances.get(terminal.key)
         if measured is not None:
@@ -172,6 +186,9 @@ class TerminalStore:
                 self.info.data[q] |= FINAL
                 self.trans.data[256 * q : 256 * q + 256] = -1
                 return
+            steady = getattr(terminal, "steady", None)
+            if steady is not None:
+                self.steady.data[4 * q : 4 * q + 4] = steady(local)
             self.trans.data[256 * q] = -1  # being filled: an accepting cycle comes back here
             for target in targets:
                 if target not in ids:
@@ -190,6 +207,53 @@ class TerminalStore:
                     following = set(self.trans.data[256 * q : 256 * q + 256].tolist())
                     queue.extend(t for t in following if t > 0 and self.trans.data[256 * t] == -2)
 
+    def count(self, start: int, *, fewest: bool = False) -> bool:
+        """Keep `need` for the states of this terminal: its characters are counted beside it. False: it is too large.
+
+        `fewest`: an end can be nearer by more characters than another one, so distances go by characters.
+        """
+        with self.lock:
+            terminal, _ = self._owner[start]
+            if self.is_counted(start) and (not fewest or terminal.key in self._fewest):
+                return True
+            need: Callable[[int], int] = terminal.need  # type: ignore[attr-defined]
+            try:
+                found = [(q, need(place)) for place, q in self._ids[terminal.key].items() if q >= 0]
+            except BudgetExceeded:
+                return False
+            self._counted.add(terminal.key)
+            for q, due in found:
+                self.need.data[q] = due
+            if fewest:
+                self._fewest.add(terminal.key)
+                if self._distances.pop(terminal.key, None) is not None:
+                    self.measure(start)
+            return True
+
+    def is_counted(self, q: int) -> bool:
+        """Whether `need` is kept for the terminal of state q."""
+        terminal, local = self._owner[q]
+        shared = getattr(terminal, "shared", None)
+        return terminal.key in self._counted or (shared is not None and shared(local) is not None)
+
+    def capped(self, q: int, characters: int) -> int:
+        """A state from which texts of up to so many characters fare the same as from q: q, or one of fewer states."""
+        return self._other(q, "capped", characters)
+
+    def endless(self, q: int) -> int:
+        """A state that is nearly the same as q without its upper counts: q, or one of fewer states."""
+        return self._other(q, "endless")
+
+    def _other(self, q: int, name: str, *arguments: int) -> int:
+        terminal, local = self._owner[q]
+        ask = getattr(terminal, name, None)
+        place = local if ask is None else ask(local, *arguments)
+        if place == local:
+            return q
+        ids = self._ids[terminal.key]
+        found = ids.get(place)
+        return self._add(terminal, ids, place) if found is None else found
+
     def measure(self, start: int) -> None:
         """Compute `dist` for all states from `start` on: bytes to the nearest state of label 0, and of a higher one;
         and a bound on how far from the nearest of either any later state can be.
@@ -201,10 +265,12 @@ class TerminalStore:
         if terminal.key in self._distances:
             return
         own: Callable[[int], Distances] | None = getattr(terminal, "distances", None)
-        if own is None:
+        if terminal.key in self._fewest:
+            own = _Fewest(terminal)
+        elif own is None:
             limit = _EXPLORED if hasattr(terminal, "hint") else None
             explored = _explored(terminal, terminal.start, limit)
-            own = _Nearest(terminal) if explored is None else explored.__getitem__
+            own = _Nearest(terminal) if explored is None else partial(_known_distance, explored)
         self._distances[terminal.key] = own
         for place, q in [*self._ids[terminal.key].items()]:
             if q >= 0:
@@ -265,6 +331,38 @@ class _Nearest:
         raise AssertionError("a live state reaches acceptance")
 
 
+class _Fewest:
+    """Distances of a terminal whose characters are counted: along a way of the fewest characters, which always fits."""
+
+    def __init__(self, terminal: Any) -> None:
+        self._terminal = terminal
+        self._known: dict[int, int] = {}
+
+    def __call__(self, state: int) -> Distances:
+        known, terminal = self._known, self._terminal
+        way = []
+        while state not in known:
+            if terminal.label(state) >= 0:
+                known[state] = 0
+                break
+            way.append(state)
+            due = terminal.need(state)
+            state = min(
+                {t for t in terminal.row(state) if t >= 0 and terminal.need(t) + terminal.boundary(t) == due},
+                key=lambda t: (terminal.label(t) < 0, not terminal.boundary(t), t),
+            )
+        left = known[state]
+        for state in reversed(way):
+            left += 1
+            known[state] = left
+        return left, FAR, FAR
+
+
+def _known_distance(explored: dict[int, Distances], state: int) -> Distances:
+    """Of a state that no text reaches, but for its rows (`TerminalStore.endless`): none."""
+    return explored.get(state, (FAR, FAR, FAR))
+
+
 def _explored(terminal: Terminal, start: int, limit: int | None) -> dict[int, Distances] | None:
     """Distances of all states from `start` on; None if they are more than `limit`."""
     following = getattr(terminal, "following", None)
@@ -305,6 +403,7 @@ def current_store() -> TerminalStore:
     with _lock:
         if not _current or len(_current[0]) > 40_000:
             _current[:] = [TerminalStore()]
+            memory.grammars.clear()  # they would keep the full one
         return _current[0]
 
 

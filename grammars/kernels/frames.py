@@ -63,6 +63,27 @@ def _u1(typingctx, base, index):  # type: ignore[no-untyped-def]
 
 
 @inner
+def _reach(ctx, q, column):
+    """A column of `reach` of terminal state q; -1 where nothing is known."""
+    at = 3 * q + column
+    return _i4(_i32(ctx, REACH), at) if at < ctx[REACH + 64] else np.int64(-1)
+
+
+@inner
+def _due(ctx, q, low, high, longest):
+    """Characters still due and still allowed, as far as they matter to a mask of terminal state q (high -1: any)."""
+    low = min(max(low, np.int64(0)), longest + 1)
+    ends = _reach(ctx, q, 1)
+    if 0 <= ends < low:
+        low = ends
+    if high >= 0:
+        most = _reach(ctx, q, 0)
+        if 0 <= most <= high:
+            high = np.int64(-1)
+    return low, high
+
+
+@inner
 def _trie_child(tbyte, tend, x, byte):
     """Child of vocabulary trie node x by a byte, or -1."""
     y, stop = x + 1, _i4(tend, x)

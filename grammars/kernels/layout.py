@@ -36,6 +36,13 @@ FRONT   front     [F*2]      trie node where the terminal accepts, label
 ROOT1   root1     [.*2]      label, node in the merged tries;  those, in preorder: MBYTE uint8, MEND, MTOK [.*2]:
                              first entry and number of entries in MLIST, the tokens
 TMP     row       [W]        scratch row;  MAT, SCR int64: the matcher's arena and scratch;  ROOM int64: R_* counters
+NEED    need      [Q]        characters due before an end, of terminals that are counted (others: 0)
+STEADY  steady    [Q*4] int64  groups of bytes that leave the state as it is; such that any of so many characters live
+                             and can end with so many more
+REACH   reach     [.*3]      of tier 1: characters that any token needs at most; that end a terminal at most, and 1;
+                             a state of the same masks (-1 each: not known)
+TSIG    tsig      [N] int64  groups of bytes (`bytegroups`) in the path from here down;  TCHARS uint8: characters on
+                             the path to a node (bytes that begin one);  TMOST uint8: the most of any node below
 DIST    dist      [Q*3]      bytes to the nearest state of label 0, and of a higher label; bound for all later states
 NCOST   ncost     [N]        tokens from a node to the end of its value;  STCOST: the same for literal trie states
 KSUF    ksuf      [.]        tokens from each place in a key to the end of its closing quote
@@ -52,6 +59,8 @@ MAT, SCR, TMP, DIST, STCOST, NCOST, KSUF, ROOM, ROOT1, MBYTE, MEND, MTOK, MLIST 
 TXT, TESTS, WHASH, WORDS, TIER1 = range(49, 54)
 # --- context slots: scalars
 S_WORDS, S_ANY, S_LONGEST, S_FUEL, S_COSTED = range(40, 45)
+REACH, STEADY, TSIG = 38, 39, 63
+NEED, TCHARS, TMOST = range(104, 107)  # addresses without a length
 S_UNIQUE, S_TIER1 = 54, 55  # some array of the grammar has unique items; the generation of tier 1 that is known here
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 LR, LEXKEY, LEXVAL = 56, 57, 58  # tables of LR parsers; nodes by context, obligation and terminals that can come

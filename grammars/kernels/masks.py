@@ -11,7 +11,7 @@ from numba import carray
 
 from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import FAR, _limit_inside
-from grammars.kernels.frames import _context, _i4, _i32, _i64, _mix, _note, _pointer32
+from grammars.kernels.frames import _context, _due, _i4, _i32, _i64, _mix, _note, _pointer32, _reach
 from grammars.kernels.layout import *
 from grammars.kernels.values import MARGIN
 from grammars.kernels.walk import _heavy, _try_out, _unite, _walk
@@ -25,18 +25,15 @@ def _memo_key(ctx, mat, configurations, count, acc, level, look):
     at = configurations
     for _ in range(count):
         q, n, f, c = mat[at], mat[at + 1], mat[at + 2], mat[at + 3]
-        h = _mix(_mix(h, q), n)
+        alike = _reach(ctx, q, 2) if q >= 0 else np.int64(-1)
+        h = _mix(_mix(h, alike if alike >= 0 else q), n)
         if q >= 0:
             k = _i4(node, 4 * n + 3) if _i4(node, 4 * n) == OP_TERM else -1
             if k >= 0:
                 bounds = _i32(ctx, BOUNDS)
-                longest = ctx[S_LONGEST]
                 low, high = _i4(bounds, k) - c, _i4(bounds, k + 1)
-                if high >= 0:
-                    high -= c
-                    if high > longest:
-                        high = -1
-                c = (min(max(low, 0), longest + 1) << 16) + high + 2
+                low, high = _due(ctx, q, low, high - c if high >= 0 else high, ctx[S_LONGEST])
+                c = (low << 32) + high + 2
             h = _mix(h, c)
         depth = level - mat[f + F_LEVEL]
         h = _mix(h, depth)

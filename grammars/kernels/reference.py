@@ -23,6 +23,7 @@ from grammars.kernels.reference_spelling import begins, begins_canonically, deco
 __all__ = ["Reference", "State"]
 
 QUOTE = 34
+NO_END = float("inf")
 
 
 class Root(NamedTuple):
@@ -408,9 +409,9 @@ class Reference:
             count = characters
             final = not any(target >= 0 for target in self._row(following))
             if not final:
-                if count + 1 > high:
-                    continue
                 count += self._boundary(following)
+                if high < NO_END and count + self._due(following) > high:
+                    continue
             ends = self._label(following) >= 0 and count >= low
             longer = text + bytes((byte,))
             if ends and longer not in used:
@@ -439,10 +440,10 @@ class Reference:
             return
         characters = place.characters
         if any(target >= 0 for target in self._row(q)):
-            # still inside: a character begun is one character more than those completed
-            if characters + 1 > high:
-                return
+            # still inside: the characters of the shortest way to an end must fit as well
             characters += self._boundary(q)
+            if high < NO_END and characters + self._due(q) > high:
+                return
             if self._term_new(place.node, q, characters, place.frame):
                 places.add(Inside(place.node, q, characters if index >= 0 else 0, place.frame))
         label = self._label(q)
@@ -493,9 +494,23 @@ class Reference:
 
     def _bounds(self, index: int) -> tuple[int, float]:
         if index < 0:
-            return 0, float("inf")
+            return 0, NO_END
         low, high = self.program.bounds.data[index : index + 2].tolist()
-        return low, float("inf") if high < 0 else high
+        return low, NO_END if high < 0 else high
+
+    def _due(self, q: int) -> int:
+        """Characters completed on the way from terminal state q to the nearest end of its terminal, level by level."""
+        seen, level, steps = {q}, [q], 0
+        while True:
+            for state in level:  # grows by what is reached without completing a character
+                if self._label(state) >= 0:
+                    return steps
+                inside = {t for t in self._row(state) if t >= 0 and not self._boundary(t)} - seen
+                seen |= inside
+                level.extend(sorted(inside))
+            level = sorted({t for state in level for t in self._row(state) if t >= 0 and self._boundary(t)} - seen)
+            seen |= set(level)
+            steps += 1
 
     def _items(self, frame: Array) -> list[tuple[int, int]]:
         """Nodes of the next item, each with the automaton's state after it."""

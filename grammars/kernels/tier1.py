@@ -1,16 +1,19 @@
 """Tier 1: the tokens that one terminal state can spell, and the trie nodes where the terminal ends.
 
-One pass over the vocabulary trie under one terminal state, 4 to 6 ns a node, once per state and vocabulary.
+One pass over the vocabulary trie under one terminal state, 4 to 6 ns a node that is stepped, once per state and
+vocabulary. Sub-tries that are made of characters which change nothing are not stepped: 1 ns a node. Bounds of length
+take tokens away from the row without bounds (`cut`), so a string has one pass however long it may be.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _mix, _pointer32, _u1, _u8
+from grammars.kernels.frames import _context, _i4, _i32, _i64, _mix, _pointer32, _u1, _u8
 from grammars.kernels.layout import *
-from grammars.kernels.walk import _allow
+from grammars.kernels.walk import _allow, _entry_key
 
 
 @inner
@@ -24,62 +27,256 @@ def _list_missing(out, missing, q):
     return missing
 
 
+@inner
+def _allow_below(row, i, end, ttok, dup):
+    """Allow every token of trie nodes [i, end)."""
+    for j in range(i, end):
+        token = _i4(ttok, j)
+        if token >= 0:
+            _allow(row, token, dup)
+
+
+@inner
+def _demand(needs, token, due, dup):
+    while token >= 0:
+        needs[token] = min(due, np.int64(0xFFFE))
+        token = _i4(dup, token)
+
+
+@inner
+def _forbid_below(row, needs, i, end, ttok, dup):
+    """Take back every token of trie nodes [i, end)."""
+    for j in range(i, end):
+        token = _i4(ttok, j)
+        while token >= 0:
+            row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
+            if needs.size > 0:
+                needs[token] = 0xFFFF
+            token = _i4(dup, token)
+
+
 @kernel
-def tier1(address, q, low, high, limit, row, out, levels):
-    """Fill `row` (int32[W]) with the tokens of state q, `out` (int32) with the frontier: (node, label) pairs.
+def tier1(address, q, low, high, limit, like, old, row, out, levels, needs):
+    """Write the tokens of state q to `row` (int32[W]) and its frontier to `out` (int32, three words an item).
 
     low, high: characters still due and still allowed (high -1: no limit). `limit`: only tokens that leave at most so
-    many bytes to the terminal's end (NO_LIMIT: all tokens; -1: none). `levels`: int64[2 * (longest + 2)].
-    Returns the number of frontier items; or -1 - k when k states' rows are missing: they are listed in `out`, nothing
-    else is valid, and the caller computes them and calls again. Items may exceed out.size: call again with more room.
+    many bytes to the terminal's end (NO_LIMIT: all tokens; -1: none). `levels`: int64[3 * (longest + 2)]. `needs`:
+    uint16[32 W] for the characters that each token takes or leaves due, size 0 where that is not wanted.
+    `like`: a state whose row and needs are given in `row` and `needs`, and whose frontier is `old`: both are walked
+    together, only where they can differ. -1: none, `row` is zero.
+    levels[0] becomes a bound on what any token takes and leaves due (of what is not taken over from `like`).
+    An item: node, label, characters (and bit 30 where the terminal cannot go on), in order of nodes. Returns the number
+    of items, and above 40 bits whether anything differs from `like`; or -1 - k when k states' rows are missing: they
+    are listed in `out`, nothing else is valid, and the caller computes them and calls again, row and needs as before.
+    Items may exceed out.size: call again with more room.
     """
     ctx = _context(address)
-    trans, info, dist = _i32(ctx, TRANS), _i32(ctx, INFO), _i32(ctx, DIST)
+    trans, info, dist, need = _i32(ctx, TRANS), _i32(ctx, INFO), _i32(ctx, DIST), _i32(ctx, NEED)
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
-    for w in range(row.size):
-        row[w] = 0
-    missing = 0
-    items = 0
-    depth = 0
-    # a level: terminal state and characters (packed), end of the subtree
-    levels[0], levels[1] = q, _i4(tend, 0)
+    tchars, tmost = _u8(ctx, TCHARS), _u8(ctx, TMOST)
+    tsig, steady = _i64(ctx, TSIG), _i64(ctx, STEADY)
+    measured = needs.size > 0
+    missing, items, source, differs, depth = 0, 0, 0, 0, 0
+    reach = np.int64(0)
+    # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree
+    levels[0], levels[1], levels[2] = q, like, _i4(tend, 0)
     i = 1
     while True:
-        if i >= levels[2 * depth + 1]:
+        if i >= levels[3 * depth + 2]:
             if depth == 0:
                 break
             depth -= 1
             continue
-        at = levels[2 * depth]
+        at, twin = levels[3 * depth], levels[3 * depth + 1]
         state, characters = at & 0xFFFFFFFF, at >> 32
-        following = _i4(trans, state * 256 + _u1(tbyte, i))
-        if following < 0:
-            if following == -2:
-                missing = _list_missing(out, missing, state)
-            i = _i4(tend, i)
-            continue
-        word = _i4(info, following)
-        fits, ends = True, word & LABEL != 0
-        if not word & FINAL:
-            fits = high < 0 or characters < high
-            if word & BOUNDARY:
+        end = _i4(tend, i)
+        # items of the other state that lie between the nodes visited stay
+        while source < old.size and old[source] < i:
+            if 3 * items + 2 < out.size and missing == 0:
+                out[3 * items], out[3 * items + 1], out[3 * items + 2] = old[source], old[source + 1], old[source + 2]
+            items += 1
+            source += 3
+        if limit == NO_LIMIT:
+            groups, taken = tsig[i], _u1(tmost, i) - _u1(tchars, i) + 1
+            loops = groups & ~steady[4 * state] == 0
+            is_free = groups & ~steady[4 * state + 1] == 0 and taken <= steady[4 * state + 2] and not measured
+            if loops:
+                reach = max(reach, characters + taken + _i4(need, state))
+            elif is_free:
+                reach = max(reach, characters + taken + steady[4 * state + 3])
+            if twin == state:
+                i = end
+                continue
+            if twin >= 0:
+                if loops and groups & ~steady[4 * twin] == 0 and (not measured or _i4(need, state) == _i4(need, twin)):
+                    i = end
+                    continue
+                if is_free and groups & ~steady[4 * twin + 1] == 0 and taken <= steady[4 * twin + 2]:
+                    i = end
+                    continue
+            # characters that change nothing that matters: the sub-trie needs no stepping
+            unstepped = False
+            if loops:
+                unstepped = high < 0 or characters + taken + _i4(need, state) <= high
+                if unstepped and measured:
+                    due = characters + 1 + _i4(need, state) - _u1(tchars, i)
+                    for j in range(i, end):
+                        if _i4(ttok, j) >= 0:
+                            _demand(needs, _i4(ttok, j), due + _u1(tchars, j), dup)
+            else:
+                unstepped = is_free and high < 0
+            if unstepped:
+                _allow_below(row, i, end, ttok, dup)
+                differs = 1
+                while source < old.size and old[source] < end:
+                    source += 3
+                i = end
+                continue
+        b = _u1(tbyte, i)
+        following = _i4(trans, state * 256 + b)
+        partner = _i4(trans, twin * 256 + b) if twin >= 0 else np.int64(-1)
+        if following == -2:
+            missing = _list_missing(out, missing, state)
+        if partner == -2:
+            missing = _list_missing(out, missing, twin)
+        ends, fits, final = False, False, False
+        if following >= 0:
+            word = _i4(info, following)
+            final = word & FINAL != 0
+            if word & BOUNDARY and not final:
                 characters += 1
-        ends = ends and characters >= low
-        if fits and (ends or not word & FINAL):
-            if _i4(ttok, i) >= 0 and (limit == NO_LIMIT or _i4(dist, 3 * following) <= limit):
-                _allow(row, _i4(ttok, i), dup)
-            if ends and missing == 0:
-                if 2 * items + 1 < out.size:
-                    out[2 * items] = i
-                    out[2 * items + 1] = (word & LABEL) - 1
-                items += 1
-            if _i4(tend, i) > i + 1 and not word & FINAL:
+            ends = word & LABEL != 0 and characters >= low
+            fits = final or high < 0 or characters + _i4(need, following) <= high
+            fits = fits and (ends or not final)
+        if not fits:
+            if partner >= 0:
+                _forbid_below(row, needs, i, end, ttok, dup)
+                differs = 1
+                while source < old.size and old[source] < end:
+                    source += 3
+            i = end
+            continue
+        token = _i4(ttok, i)
+        reach = max(reach, characters + (0 if final else _i4(need, following)))
+        if token >= 0 and (limit == NO_LIMIT or _i4(dist, 3 * following) <= limit):
+            _allow(row, token, dup)
+            if measured:
+                due = characters + (0 if final else _i4(need, following))
+                if twin >= 0 and needs[token] != due:
+                    differs = 1
+                _demand(needs, token, due, dup)
+        label, end_word = np.int64(-1), characters | ((1 << 30) if final else 0)
+        if ends:
+            label = (_i4(info, following) & LABEL) - 1
+            if 3 * items + 2 < out.size and missing == 0:
+                out[3 * items], out[3 * items + 1], out[3 * items + 2] = i, label, end_word
+            items += 1
+        if twin >= 0:
+            # did the other state end here, and in the same way?
+            before = np.int64(-1)
+            if source < old.size and old[source] == i:
+                before = np.int64(old[source + 1])
+                if old[source + 2] != end_word:
+                    differs = 1
+                source += 3
+            if before != label or partner < 0:
+                differs = 1
+        if partner >= 0 and _i4(info, partner) & FINAL:
+            partner = np.int64(-1)
+        if end > i + 1:
+            if not final:
                 depth += 1
-                levels[2 * depth], levels[2 * depth + 1] = following | (characters << 32), _i4(tend, i)
+                levels[3 * depth], levels[3 * depth + 1], levels[3 * depth + 2] = (
+                    following | (characters << 32),
+                    partner,
+                    end,
+                )
                 i += 1
                 continue
-        i = _i4(tend, i)
-    return -1 - missing if missing else items
+            if partner >= 0:
+                _forbid_below(row, needs, i + 1, end, ttok, dup)
+                differs = 1
+                while source < old.size and old[source] < end:
+                    source += 3
+        i = end
+    while source < old.size:
+        if 3 * items + 2 < out.size and missing == 0:
+            out[3 * items], out[3 * items + 1], out[3 * items + 2] = old[source], old[source + 1], old[source + 2]
+        items += 1
+        source += 3
+    levels[0] = reach
+    return -1 - missing if missing else items | (differs << 40)
+
+
+@kernel
+def cut(address, needs, items, low, high, row, out):
+    """Row and frontier of a state with low..high characters to come (high -1: any), from those without bounds.
+
+    needs, items [n, 3], row: as `tier1` made them, row to be changed. Writes the items that remain to `out` [n, 2];
+    returns their number.
+    """
+    ctx = _context(address)
+    ttok, dup = _i32(ctx, TTOK), _i32(ctx, TDUP)
+    if high >= 0:
+        for w in range(row.size):
+            if row[w] != 0:
+                bits = np.int64(0)
+                for b in range(32):
+                    bits |= np.int64(needs[32 * w + b] <= high) << b
+                row[w] = np.int32(bits)
+    kept = 0
+    for k in range(items.size // 3):
+        characters = items[3 * k + 2] & 0xFFFFFF
+        if characters < low and items[3 * k + 2] >> 30:
+            token = _i4(ttok, items[3 * k])
+            while token >= 0:
+                row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
+                token = _i4(dup, token)
+        if characters >= low and (high < 0 or characters <= high):
+            out[2 * kept], out[2 * kept + 1] = items[3 * k], items[3 * k + 1]
+            kept += 1
+    return kept
+
+
+@kernel
+def measure_trie(tbyte, tparent, group, work, signature, characters, most):
+    """Per trie node: groups of bytes on the paths from it down (int64), characters that begin on the path to it and,
+    at most, to a node below (uint8, 255: or more). work: int32[N].
+
+    `group`: uint8[256], the group of each byte that begins a character. That of 255 stands for what is no UTF-8: a byte
+    that does not continue what stands before it, and all below it; the bit after it for what does continue it.
+    """
+    broken = np.int64(1) << np.int64(group[255])
+    work[0], characters[0], most[0], signature[0] = 0, 0, 0, 0
+    for i in range(1, tbyte.size):
+        b = np.int64(tbyte[i])
+        parent = tparent[i]
+        # of the path: continuation bytes due, or 7 where it is spoilt; then the range of the next one
+        due, first, last = work[parent] & 7, (work[parent] >> 3) & 255, (work[parent] >> 11) & 255
+        now, low, high = np.int64(0), np.int64(0x80), np.int64(0xBF)
+        if due == 7 or (due > 0 and not first <= b <= last) or (due == 0 and (0x80 <= b < 0xC2 or b > 0xF4)):
+            now = np.int64(7)
+        elif due > 0:
+            now = np.int64(due - 1)
+        elif b >= 0xF0:
+            now = np.int64(3)
+            low, high = np.int64(0x90 if b == 0xF0 else 0x80), np.int64(0x8F if b == 0xF4 else 0xBF)
+        elif b >= 0xE0:
+            now = np.int64(2)
+            low, high = np.int64(0xA0 if b == 0xE0 else 0x80), np.int64(0x9F if b == 0xED else 0xBF)
+        elif b >= 0xC2:
+            now = np.int64(1)
+        work[i] = now | (low << 3) | (high << 11)
+        if now == 7:
+            signature[i] = broken
+        else:
+            signature[i] = broken << np.int64(1) if 0x80 <= b < 0xC0 else np.int64(1) << np.int64(group[b])
+        characters[i] = min(255, characters[parent] + (0 if 0x80 <= b < 0xC0 else 1))
+        most[i] = characters[i]
+    for i in range(tbyte.size - 1, 0, -1):
+        signature[tparent[i]] |= signature[i]
+        most[tparent[i]] = max(most[tparent[i]], most[i])
+    return 0
 
 
 @kernel
@@ -213,6 +410,16 @@ def rehash(keys, values, new_keys, new_values):
 @kernel
 def insert(keys, values, key, value):
     """Enter one key; the value first, so that a reader on another thread never sees a key without its value."""
+    place = _slot(keys, key)
+    values[place] = value
+    keys[place] = key
+    return 0
+
+
+@kernel
+def enter(keys, values, q, low, high, limit, value):
+    """Enter an entry's number; the value first, so that a reader on another thread never sees a key without it."""
+    key = _entry_key(q, low, high, limit)
     place = _slot(keys, key)
     values[place] = value
     keys[place] = key

@@ -312,12 +312,12 @@ def _step_terminal(ctx, n, q, c, b):
         bounds = _i32(ctx, BOUNDS)
         low, high = _i4(bounds, k), _i4(bounds, k + 1)
         if not word & FINAL:
-            if high >= 0 and c >= high:
-                return np.int64(-1), c, False
             if word & BOUNDARY:
                 c += 1
-                if high < 0 and c > low:
-                    c = low
+            if high >= 0 and c + _i4(_i32(ctx, NEED), s) > high:
+                return np.int64(-1), c, False
+            if high < 0 and c > low:
+                c = low
         ends = ends and c >= low
         if word & FINAL and not ends:
             return np.int64(-1), c, False

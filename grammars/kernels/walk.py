@@ -13,6 +13,7 @@ from numba import carray
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
 from grammars.kernels.frames import (
+    _due,
     _i4,
     _i32,
     _i64,
@@ -325,20 +326,24 @@ def _repeated_keys(ctx, mat, scr, at, first, items, row, decided):
 
 
 @inner
+def _entry_key(q, low, high, limit):
+    """Key of a tier-1 entry. A hash: `high` may be any number until it is known what matters of it."""
+    key = _mix(_mix((np.int64(q) << 32) + ((limit + 4) << 20) + low, 7), high + 2)
+    return key if key != 0 else np.int64(1)
+
+
+@inner
 def _tier1(ctx, q, low, high, limit, last):
     """Entry of terminal state q with low..high characters to come, tokens ending `limit` from the end; or -1.
 
     `last`: no text follows the terminal, so that the entry needs no frontier (of `.*` it would be the whole trie).
     """
-    longest = ctx[S_LONGEST]
-    low = min(max(low, 0), longest + 1)
+    low, high = _due(ctx, q, low, high, ctx[S_LONGEST])
     if last:
         low |= LAST
-    if high > longest:
-        high = -1
     ctx[OUT0], ctx[OUT1], ctx[OUT2], ctx[OUT3] = q, low, high, limit
     keys, values = _i64(ctx, T1KEY), _i64(ctx, T1VAL)
-    key = (np.int64(q) << 44) + ((limit + 4) << 32) + (low << 16) + high + 2
+    key = _entry_key(q, low, high, limit)
     place = _mix(0, key) & (keys.size - 1)
     while keys[place] != 0:
         if keys[place] == key:

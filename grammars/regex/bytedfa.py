@@ -22,6 +22,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Hashable
 
+from grammars.bytegroups import CONTINUES, CONTROLS, GROUPS, QUOTING
 from grammars.regex.chardfa import CharDfa
 from grammars.regex.language import Alphabet
 
@@ -205,6 +206,22 @@ def _split_places(alphabet: Alphabet, encoding: str, branch: _Branch, into: list
         code += count * size
 
 
+def _groups_within(alphabet: Alphabet, encoding: str, mask: int) -> int:
+    """Bits of the groups of bytes whose characters all lie in the classes of `mask`, as they stand in the text."""
+    if not mask:
+        return 0
+    masks: list[int] | None = alphabet.layouts.get(("groups", "", 0))
+    if masks is None:
+        masks = alphabet.layouts["groups", "", 0] = []
+        for runs in GROUPS:
+            below = 0
+            for low, high in runs:
+                below |= alphabet.between(low, high)
+            masks.append(below)
+    found = sum(1 << bit for bit, below in enumerate(masks) if not below & ~mask)
+    return CONTINUES | (found if encoding == "utf8" else found & ~(CONTROLS | QUOTING))
+
+
 class ByteDfa:
     """Lazy DFA over bytes (see the protocol in `grammars.regex`): every state it hands out is live.
 
@@ -248,6 +265,45 @@ class ByteDfa:
         """About how many bytes there are to the end: what the characters to come take at least."""
         kind, _, target = self._places[state]
         return 0 if kind == "final" else self.chars.shortest(target)
+
+    def need(self, state: int) -> int:
+        """Characters that the text must still be given before it may end; the one that is begun is one of them."""
+        kind, code, target = self._places[state]
+        if kind == "final":
+            return 0
+        if not kind:
+            return self.chars.nearest(target)
+        if code < 0:
+            return 1 + self.chars.nearest(target)
+        below = _mask_below(self.chars.alphabet, self.encoding, kind, code)
+        return 1 + min(self.chars.nearest(t) for mask, t in self.chars.moves(target) if mask & below)
+
+    def steady(self, state: int) -> tuple[int, int, int, int]:
+        """Groups (`bytegroups`) that leave the state as it is; groups of which any text of so many characters is alive,
+        and how many more it needs to end.
+
+        No end of the text lies on the way: in UTF-8 nothing is said where one could.
+        """
+        kind, _, target = self._places[state]
+        if kind:
+            return 0, 0, 0, 0
+        chars, encoding = self.chars, self.encoding
+        loops = chars.loops(target)
+        if encoding == "utf8":
+            return 0 if chars.accepting(target) else _groups_within(chars.alphabet, encoding, loops), 0, 0, 0
+        mask, most, due = chars.free(target)
+        alphabet = chars.alphabet
+        return _groups_within(alphabet, encoding, loops), _groups_within(alphabet, encoding, mask), most, due
+
+    def capped(self, state: int, characters: int) -> int:
+        """A state from which texts of up to so many characters fare the same; the same one for many states."""
+        kind, _, target = self._places[state]
+        return state if kind else self._id(("", -1, self.chars.capped(target, characters)))
+
+    def endless(self, state: int) -> int:
+        """A state of the same pattern without upper counts: nearly the same, and one for many."""
+        kind, _, target = self._places[state]
+        return state if kind else self._id(("", -1, self.chars.endless(target)))
 
     def shared(self, state: int) -> Hashable | None:
         """A name that such a state has in every automaton of this encoding: only where all strings may follow."""

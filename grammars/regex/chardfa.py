@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from threading import Lock
 
 from grammars.errors import BudgetExceeded
+from grammars.regex.horizon import ENDLESS, capped, endless, free, longest
 from grammars.regex.language import Alphabet, Regex, alphabet_for, collect, lower
 from grammars.regex.lengths import meets_length
 from grammars.regex.terms import AND, Term, Terms
@@ -64,6 +65,8 @@ class CharDfa:
         self._number: dict[Term, int] = {}
         self._moves: list[list[tuple[int, int]] | None] = []
         self._alive: dict[Term, bool] = {}
+        self._nearest: dict[int, int] = {}
+        self._capped: dict[tuple[int, int], int] = {}
         self.start = self._state(term)
 
     def _state(self, term: Term) -> int:
@@ -99,6 +102,75 @@ class CharDfa:
     def shortest(self, state: int) -> int:
         """No text that may follow is shorter than this."""
         return self._states[state].shortest
+
+    def longest(self, state: int) -> int:
+        """No text that may follow is longer than this; `horizon.ENDLESS` where that is not known."""
+        return longest(self._states[state])
+
+    def capped(self, state: int, characters: int) -> int:
+        """A state from which texts of up to so many characters fare the same; the same one for many states."""
+        known = self._capped.get((state, characters))
+        if known is None:
+            found = capped(self.terms, self._states[state], characters)
+            known = self._capped[state, characters] = self._state(found)
+        return known
+
+    def endless(self, state: int) -> int:
+        """A state of the same pattern without upper counts: one for many states that are nearly alike."""
+        known = self._capped.get((state, -1))
+        if known is None:
+            known = self._state(endless(self.terms, self._states[state]))
+            known = self._capped[state, -1] = state if known < 0 else known
+        return known
+
+    def free(self, state: int) -> tuple[int, int, int]:
+        """(mask of classes, most, due): so many characters of these classes, in any order, lead to no dead end, and
+        `due` more to an end."""
+        return free(self.terms, self._states[state], self._least)
+
+    def _least(self, term: Term) -> int:
+        """Length of the shortest text of a term; not less than that where it would take long to find."""
+        try:
+            return term.shortest if term.plain else self.nearest(self._state(term), 2000)
+        except BudgetExceeded:
+            return ENDLESS
+
+    def loops(self, state: int) -> int:
+        """Mask of the classes that leave the state as it is."""
+        return next((mask for mask, target in self.moves(state) if target == state), 0)
+
+    def nearest(self, state: int, limit: int = 20_000) -> int:
+        """Characters of the shortest text that may follow, exactly. Looks at most at `limit` states."""
+        term = self._states[state]
+        if term.plain:
+            return term.shortest
+        known = self._nearest
+        if state not in known:
+            self._search_nearest(state, limit)
+        return known[state]
+
+    def _search_nearest(self, start: int, limit: int) -> None:
+        """A*: `shortest` never says too much. All states on the way found are remembered."""
+        known, states = self._nearest, self._states
+        before, steps = {start: -1}, {start: 0}
+        heap = [(states[start].shortest, 0, start)]
+        while heap:
+            least, done, state = heappop(heap)
+            if done > steps[state]:
+                continue
+            if known.get(state, 0 if self.accepting(state) else -1) == least - done:
+                while state >= 0:
+                    known[state] = least - steps[state]
+                    state = before[state]
+                return
+            for _, target in self.moves(state):
+                if done + 1 < steps.get(target, limit):
+                    if len(steps) >= limit:
+                        raise BudgetExceeded("max_states", limit, None, "Simplify the pattern.")
+                    before[target], steps[target] = state, done + 1
+                    rest = known.get(target, 0 if self.accepting(target) else max(1, states[target].shortest))
+                    heappush(heap, (done + 1 + rest, done + 1, target))
+        raise AssertionError("a live state reaches acceptance")
 
     def accepting(self, state: int) -> bool:
         """May the text end here?"""

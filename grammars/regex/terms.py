@@ -57,12 +57,13 @@ class Term:
     live       True: surely non-empty, False: decide by search
     may_empty  may match the empty text somewhere, assertions willing
     shortest   no text in the language is shorter than this (a heuristic for searches)
+    plain      without intersections, complements and assertions: `shortest` is exact
     pieces, advanced, span   memos of `derive`, `advance` and `lengths.span`
     """
 
     __slots__ = (
-        "a", "advanced", "ahead", "b", "behind", "c", "live", "may_empty", "nullable", "op", "pieces", "shortest",
-        "span", "uid",
+        "a", "advanced", "ahead", "b", "behind", "c", "live", "may_empty", "nullable", "op", "pieces", "plain",
+        "shortest", "span", "uid",
     )  # fmt: skip
 
     op: int
@@ -75,6 +76,7 @@ class Term:
     live: bool
     may_empty: bool
     shortest: int
+    plain: bool
     uid: int
     pieces: Pieces | None
     advanced: Pieces | None
@@ -114,6 +116,16 @@ class Terms:
         term.live = live
         term.may_empty = nullable if may_empty is None else may_empty
         term.shortest = shortest
+        op, one, other, _ = key
+        term.plain = (
+            all(item.plain for item in one)
+            if op == ALT
+            else one.plain and other.plain
+            if op == CAT
+            else one.plain
+            if op == REP
+            else op in (SET, EMPTY, NEVER)
+        )
         term.uid = len(self._table)
         term.pieces = term.advanced = term.span = None
         self._table[key] = term
