@@ -234,6 +234,7 @@ class ByteDfa:
             raise ValueError(f"encoding {encoding!r} is none of {', '.join(ENCODINGS)}")
         self.chars = chars
         self.encoding = encoding
+        self._counts = isinstance(chars, CharDfa)  # else one that stands for it, and knows nothing of lengths
         self.key: Hashable = ("regex", encoding, chars.regex)
         self._ids: dict[tuple[str, int, int], int] = {}
         self._places: list[tuple[str, int, int]] = []
@@ -271,6 +272,8 @@ class ByteDfa:
         kind, code, target = self._places[state]
         if kind == "final":
             return 0
+        if not self._counts:
+            return 1 if kind else 0  # asked of states that any text may follow
         if not kind:
             return self.chars.nearest(target)
         if code < 0:
@@ -285,7 +288,7 @@ class ByteDfa:
         No end of the text lies on the way: in UTF-8 nothing is said where one could.
         """
         kind, _, target = self._places[state]
-        if kind:
+        if kind or not self._counts:
             return 0, 0, 0, 0
         chars, encoding = self.chars, self.encoding
         loops = chars.loops(target)
@@ -298,12 +301,12 @@ class ByteDfa:
     def capped(self, state: int, characters: int) -> int:
         """A state from which texts of up to so many characters fare the same; the same one for many states."""
         kind, _, target = self._places[state]
-        return state if kind else self._id(("", -1, self.chars.capped(target, characters)))
+        return state if kind or not self._counts else self._id(("", -1, self.chars.capped(target, characters)))
 
     def endless(self, state: int) -> int:
         """A state of the same pattern without upper counts: nearly the same, and one for many."""
         kind, _, target = self._places[state]
-        return state if kind else self._id(("", -1, self.chars.endless(target)))
+        return state if kind or not self._counts else self._id(("", -1, self.chars.endless(target)))
 
     def shared(self, state: int) -> Hashable | None:
         """A name that such a state has in every automaton of this encoding: only where all strings may follow."""
