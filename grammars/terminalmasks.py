@@ -1,0 +1,496 @@
+"""Masks of terminal states for one vocabulary: tier 1, shared by all grammars of a store.
+
+`Tier1` computes rows, frontiers and merged tries when a kernel asks (`kernels.tier1`), and shares what states have in
+common: one pass for all lengths of a counted string, one row for states that differ in a count which no token reaches.
+Rows live in blocks that are never moved, since kernels and other matchers hold their addresses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from grammars import memory
+from grammars.automaton.arrays import GrowArray, address
+from grammars.automaton.terminals import TerminalStore
+from grammars.bytegroups import GROUP_OF_BYTE
+from grammars.kernels import layout as at
+from grammars.kernels.tier1 import copy_row, cut, enter, measure_trie, merge, rehash, tier1
+from grammars.vocabulary import Vocabulary
+
+__all__ = ["CONTEXT", "MASK_FUEL", "Rows", "Table", "Tier1", "put_array"]
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+UInt16 = npt.NDArray[np.uint16]
+
+CONTEXT = 128
+MASK_FUEL = 50_000_000
+_OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megabyte each
+_POOL_BYTES = 64 << 20
+_MANY_ENDS = 2_000  # trie nodes at which a terminal may end
+
+
+_NOTHING: UInt16 = np.zeros(0, np.uint16)
+_NO_ITEMS: Int32 = np.zeros(0, np.int32)
+
+
+class Open(NamedTuple):
+    """What a terminal state without bounds allows."""
+
+    row: Int32
+    items: Int32  # the frontier, [items, 3]
+    needs: UInt16  # of each token, or empty
+    reach: int  # no token takes and leaves due more characters
+    alike: int  # a state of the same
+
+
+class _Pool:
+    """Blocks of packed rows, handed on from dropped grammars to new ones: fresh memory costs a page fault per 4 KB."""
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[Int32]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> Int32:
+        with self._lock:
+            free = self._free.get(size)
+            if free:
+                return free.pop()
+        return np.empty(size, np.int32)
+
+    def give(self, blocks: list[Int32]) -> None:
+        with self._lock:
+            for block in blocks:
+                free = self._free.setdefault(block.size, [])
+                if len(free) * block.nbytes < _POOL_BYTES:
+                    free.append(block)
+
+
+_pool = _Pool()
+
+
+class Rows:
+    """Packed rows in blocks; addresses stay valid as long as this object lives."""
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+        self._blocks: list[Int32] = []
+        weakref.finalize(self, _pool.give, self._blocks)
+
+    def block(self) -> tuple[int, int]:
+        """(address, rows) of a further block: 8 rows, later 64."""
+        rows = 8 if len(self._blocks) < 16 else 64
+        block = _pool.take(rows * self.words)
+        self._blocks.append(block)
+        return address(block), rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(block.nbytes for block in self._blocks)
+
+
+class Table:
+    """Open-addressing table from int64 keys to int64 values, grown by rehashing."""
+
+    def __init__(self, size: int = 256) -> None:
+        self.keys: Int64 = np.zeros(size, np.int64)
+        self.values: Int64 = np.zeros(size, np.int64)
+        self.n = 0
+
+    def enter(self, q: int, low: int, high: int, limit: int, value: int) -> None:
+        """Enter the number of a tier-1 entry."""
+        if 2 * self.n >= self.keys.size:
+            self.grow()
+        enter(self.keys, self.values, q, low, high, limit, value)
+        self.n += 1
+
+    def grow(self) -> None:
+        """Twice the size, in new arrays: readers of the old ones see what they held."""
+        keys, values = np.zeros(2 * self.keys.size, np.int64), np.zeros(2 * self.keys.size, np.int64)
+        rehash(self.keys, self.values, keys, values)
+        self.keys, self.values = keys, values
+
+
+def put_array(ctx: Int64, slot: int, array: npt.NDArray[Any]) -> None:
+    ctx[slot] = address(array)
+    ctx[slot + 64] = array.size
+
+
+def _merge_buffers(nodes: int) -> tuple[npt.NDArray[Any], ...]:
+    return (
+        np.zeros(nodes, np.uint8),
+        np.zeros(nodes, np.int32),
+        np.zeros(2 * nodes, np.int32),
+        np.zeros(nodes, np.int32),
+    )
+
+
+class Tier1:
+    """Rows and frontiers of terminal states for one vocabulary."""
+
+    def __init__(self, store: TerminalStore, vocab: Vocabulary) -> None:
+        self.store = store
+        self.words = vocab.words
+        self._trie_end = vocab.trie_end
+        self._trie = (vocab.trie_byte, vocab.trie_token, vocab.trie_parent, vocab.dup_next)
+        self._clear()
+        self._longest = vocab.max_token_bytes
+        self.used = 0
+        self._signature = np.zeros(len(vocab.trie_byte), np.int64)
+        self._characters, self._most = (np.zeros(len(vocab.trie_byte), np.uint8) for _ in range(2))
+        work = np.zeros(len(vocab.trie_byte), np.int32)
+        group = np.frombuffer(GROUP_OF_BYTE, np.uint8)
+        measure_trie(vocab.trie_byte, vocab.trie_parent, group, work, self._signature, self._characters, self._most)
+        self._merged = _merge_buffers(2048)
+        self._work = np.zeros(16384, np.int64)
+        self._blocks: Callable[[int], npt.NDArray[np.bool_] | None] | None = None
+        parents = np.maximum(vocab.trie_parent, 0)
+        parents[0] = len(parents)  # the root is nobody's child
+        self._children: Int32 = np.argsort(parents, kind="stable").astype(np.int32)
+        self._child_count = np.bincount(parents, minlength=len(parents) + 1)[:-1]
+        self._child_start = np.cumsum(self._child_count) - self._child_count
+        self._out = np.zeros(4096, np.int32)
+        self._levels = np.zeros(3 * (vocab.max_token_bytes + 3), np.int64)
+        self.ctx = np.zeros(CONTEXT, np.int64)
+        first = np.full(256, -1, np.int32)
+        child = 1
+        while child < len(vocab.trie_byte):
+            first[vocab.trie_byte[child]] = child
+            child = int(vocab.trie_end[child])
+        self._root_children = first
+        self._generation = np.zeros(1, np.int64)
+        self._known: tuple[int, ...] = ()
+        self._token_offsets = vocab._offsets.astype(np.int32)
+        self._token_bytes = np.frombuffer(vocab._blob, np.uint8)
+        if not len(self._token_bytes):
+            self._token_bytes = np.zeros(1, np.uint8)
+        # how many values a token can open at most
+        opening = np.cumsum(np.concatenate(([0], np.isin(self._token_bytes, np.frombuffer(b"{[,", np.uint8)))))
+        ends = np.minimum(vocab._offsets, len(opening) - 1)
+        self.openers = int(np.diff(opening[ends]).max(initial=0))
+        self._eos = np.array(vocab.eos_ids, np.int32)
+        for slot, array in (
+            (at.TBYTE, vocab.trie_byte),
+            (at.TEND, vocab.trie_end),
+            (at.TTOK, vocab.trie_token),
+            (at.TDUP, vocab.dup_next),
+            (at.TPAR, vocab.trie_parent),
+            (at.ROOTC, first),
+            (at.TOKOFF, self._token_offsets),
+            (at.TOKBYTE, self._token_bytes),
+            (at.EOS, self._eos),
+            (at.TIER1, self._generation),
+            (at.TSIG, self._signature),
+        ):
+            put_array(self.ctx, slot, array)
+        self.ctx[at.TCHARS], self.ctx[at.TMOST] = address(self._characters), address(self._most)
+        self.ctx[at.S_WORDS] = vocab.words
+        self.ctx[at.S_LONGEST] = vocab.max_token_bytes
+        self.ctx[at.S_FUEL] = MASK_FUEL
+        self.refresh(self.ctx)
+        self._address = address(self.ctx)
+        memory.enlist(self)
+
+    def _clear(self) -> None:
+        self._built: set[tuple[int, int, int, int]] = set()
+        self.table = Table(1024)
+        self.entry = GrowArray(np.int64, 256)
+        self.front = GrowArray(np.int32, 4096)
+        self.root1 = GrowArray(np.int32, 256)
+        self.mbyte = GrowArray(np.uint8, 4096)
+        self.mend = GrowArray(np.int32, 4096)
+        self.mtok = GrowArray(np.int32, 8192)
+        self.mlist = GrowArray(np.int32, 4096)
+        self.reach = GrowArray(np.int32, 3072, fill=-1)
+        self._open: dict[tuple[int, bool], Open] = {}
+        self._entries: dict[tuple[int, bool], int] = {}
+        self._cuts: dict[tuple[int, int, int, bool], int] = {}
+        self._fronts: dict[bytes, tuple[int, ...]] = {}
+        self.rows = Rows(self.words)
+        self._next, self._left = 0, 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows and of what finds them."""
+        grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist, self.reach)
+        kept = sum(int(found.row.nbytes + found.needs.nbytes) for found in list(self._open.values()))
+        return self.rows.nbytes + sum(int(a.data.nbytes) for a in grown) + 2 * self.table.keys.nbytes + kept
+
+    def forget(self) -> bool:
+        """Drop all entries; matchers that know the old arrays keep them, and ask anew as the generation has changed."""
+        if not self.store.lock.acquire(blocking=False):
+            return False
+        try:
+            self._clear()
+            self._publish()
+            self.refresh(self.ctx)
+        finally:
+            self.store.lock.release()
+        return True
+
+    def refresh(self, ctx: Int64) -> None:
+        """Write the current addresses of what grows."""
+        store = self.store
+        for slot, grown in (
+            (at.TRANS, store.trans),
+            (at.INFO, store.info),
+            (at.DIST, store.dist),
+            (at.STEADY, store.steady),
+            (at.REACH, self.reach),
+            (at.ENTRY, self.entry),
+            (at.FRONT, self.front),
+            (at.ROOT1, self.root1),
+            (at.MBYTE, self.mbyte),
+            (at.MEND, self.mend),
+            (at.MTOK, self.mtok),
+            (at.MLIST, self.mlist),
+        ):
+            ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
+        ctx[at.NEED] = store.need.address
+        put_array(ctx, at.T1KEY, self.table.keys)
+        put_array(ctx, at.T1VAL, self.table.values)
+        ctx[at.S_TIER1] = self._generation[0]
+
+    def _publish(self) -> None:
+        """Tell matchers that know older addresses, before they can find an entry that needs the new ones."""
+        grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist, self.reach)
+        known = tuple(array.address for array in grown)
+        if known != self._known:
+            self._known = known
+            self._generation[0] += 1
+
+    def _merge(self, frontier: Int32, first: int) -> tuple[int, int]:
+        """Merged tries below the frontier nodes, one for each label: (first root, number of roots)."""
+        blocks = self._blocks
+        labels = frontier[:, 1]
+        first_root, stop = self.root1.n // 2, len(frontier)
+        cuts = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), stop] if stop else [0]
+        for low, high in itertools.pairwise(cuts):
+            label = int(labels[low])
+            # where few tokens end in it, there is little to leave out
+            blocked = None if blocks is None or high - low < _MANY_ENDS else blocks(label)
+            if blocked is None:
+                root = self._append(*self._merged_below(self.front.data, first + low, first + high))
+            else:
+                root = self._merge_apart(frontier[low:high, 0], blocked)
+            self.root1.extend((label, root))
+        return first_root, self.root1.n // 2 - first_root
+
+    def _merged_below(self, front: Int32, first: int, stop: int) -> tuple[npt.NDArray[Any], ...]:
+        """The tries below the frontier nodes [first, stop) laid over each other: bytes, ends, tokens, their list."""
+        while True:
+            packed = int(merge(self._address, front, first, stop, *self._merged, self._work))
+            if packed >= 0:
+                break
+            self._merged = _merge_buffers(2 * self._merged[0].size)
+            self._work = np.zeros(2 * self._work.size, np.int64)
+        nodes, tokens = packed & 0xFFFFFFFF, packed >> 32
+        mbyte, mend, mtok, mlist = self._merged
+        return mbyte[:nodes].copy(), mend[:nodes].copy(), mtok[: 2 * nodes].copy(), mlist[:tokens].copy()
+
+    def _append(
+        self, mbyte: npt.NDArray[Any], mend: npt.NDArray[Any], mtok: npt.NDArray[Any], mlist: npt.NDArray[Any]
+    ) -> int:
+        """Enter a merged trie; its root."""
+        root = self.mbyte.extend(mbyte)
+        self.mend.extend(mend + root)
+        mtok[::2] += self.mlist.n
+        self.mtok.extend(mtok)
+        self.mlist.extend(mlist)
+        return root
+
+    def _merge_apart(self, nodes: Int32, blocked: npt.NDArray[np.bool_]) -> int:
+        """As `_merge` for one label, without the children by `blocked` bytes: those would only go on with the token,
+        which for a name or a text is nearly the whole vocabulary."""
+        trie_byte, trie_token, _, dup = self._trie
+        starts, counts = self._child_start[nodes], self._child_count[nodes]
+        ends = np.cumsum(counts)
+        places = np.repeat(starts - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
+        below = self._children[places]
+        below = below[~blocked[trie_byte[below]]]
+        below = below[np.argsort(trie_byte[below], kind="stable")]
+        cuts = [0, *(np.flatnonzero(np.diff(trie_byte[below])) + 1).tolist(), len(below)] if len(below) else [0]
+        parts = [(np.zeros(1, np.uint8), np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(0, np.int32))]
+        offset, listed = 1, 0
+        for low, high in itertools.pairwise(cuts):
+            group = below[low:high]
+            own = []
+            for node in group.tolist():
+                token = int(trie_token[node])
+                while token >= 0:
+                    own.append(token)
+                    token = int(dup[token])
+            front = np.zeros(2 * len(group), np.int32)
+            front[::2] = group
+            ybyte, yend, ytok, ylist = self._merged_below(front, 0, len(group))
+            ytok[::2] += listed + len(own)
+            ybyte[0], ytok[0], ytok[1] = trie_byte[group[0]], listed, len(own)
+            parts.append((ybyte, yend + offset, ytok, np.concatenate([np.array(own, np.int32), ylist])))
+            offset += len(ybyte)
+            listed += len(own) + len(ylist)
+        parts[0][1][0] = offset
+        return self._append(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def keep(self) -> tuple[object, ...]:
+        """The arrays whose addresses `refresh` wrote: whoever holds a context holds these."""
+        store = self.store
+        return (store.trans.data, store.info.data, store.dist.data, store.need.data, store.steady.data,
+                self.reach.data, self.table.keys, self.table.values,
+                self.entry.data, self.front.data, self.root1.data, self.mbyte.data, self.mend.data, self.mtok.data,
+                self.mlist.data)  # fmt: skip
+
+    def _point(self) -> None:
+        """Addresses that filling rows changes."""
+        ctx, store = self.ctx, self.store
+        for slot, grown in (
+            (at.TRANS, store.trans),
+            (at.INFO, store.info),
+            (at.DIST, store.dist),
+            (at.STEADY, store.steady),
+        ):
+            ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
+        ctx[at.NEED] = store.need.address
+
+    def build(self, q: int, low: int, high: int, limit: int = at.NO_LIMIT) -> None:
+        """Compute the entry of terminal state q with low..high characters to come; no frontier where `low` says so."""
+        with self.store.lock:
+            if (q, low, high, limit) in self._built:
+                return
+            self._built.add((q, low, high, limit))
+            self._blocks = self.store.blocks_of(q)
+            bare, due = low & at.LAST != 0, low & ~at.LAST
+            if limit != at.NO_LIMIT:
+                found, _ = self._walk(q, due, high, limit)
+                entry = self._enter(found.row, found.items, bare)
+            elif due <= 0 and high < 0:
+                entry = self._unbounded(q, bare)
+            else:
+                entry = self._bounded(q, due, high, bare)
+            self._publish()
+            self.table.enter(q, low, high, limit, entry)
+            self.refresh(self.ctx)
+
+    def _walk(
+        self, q: int, low: int, high: int, limit: int, counted: bool = False, like: int = -1, known: Open | None = None
+    ) -> tuple[Open, bool]:
+        """A state's row and so on; whether it differs from `known`, that of `like`."""
+        self.store.fill_near((q,))
+        while True:
+            self._point()
+            if known is None:
+                row, old = np.zeros(self.words, np.int32), _NO_ITEMS
+                needs = np.full(32 * self.words, 0xFFFF, np.uint16) if counted else _NOTHING
+            else:
+                row, old, needs = known.row.copy(), known.items.reshape(-1), known.needs.copy()
+            found = int(tier1(self._address, q, low, high, limit, like, old, row, self._out, self._levels, needs))
+            count = found & 0xFFFFFFFF
+            if found < 0:
+                self.store.fill_near(self._out[: -1 - found].tolist())
+            elif 3 * count > self._out.size:
+                self._out = np.zeros(6 * count, np.int32)
+            else:
+                reach = max(int(self._levels[0]), 0 if known is None else known.reach)
+                return Open(row, self._out[: 3 * count].reshape(count, 3).copy(), needs, reach, q), bool(found >> 40)
+
+    def _open_row(self, q: int, counted: bool) -> Open:
+        """What a state without bounds allows, if `counted` with the tokens' needs.
+
+        States that differ in a count are walked together with the one without the count.
+        """
+        store = self.store
+        found = self._open.pop((q, counted), None)
+        if found is None:
+            like = store.endless(q)
+            if like == q:
+                found, _ = self._walk(q, 0, -1, at.NO_LIMIT, counted)
+            else:
+                base = self._open_row(like, counted)
+                found, differs = base, False
+                if store.capped(q, self._longest) != like:
+                    found, differs = self._walk(q, 0, -1, at.NO_LIMIT, counted, like, base)
+                if not differs:
+                    found = Open(base.row, base.items, base.needs, found.reach, base.alike)
+        self._open[q, counted] = found
+        while len(self._open) > _OPEN:
+            del self._open[next(iter(self._open))]
+        return found
+
+    def _unbounded(self, q: int, bare: bool) -> int:
+        """The entry of a state without bounds; one that other states have as well where counts are all that differs."""
+        known = self._entries.get((q, bare))
+        if known is None:
+            found = self._open_row(q, False)
+            if found.alike == q:
+                known = self._enter(found.row, found.items, bare)
+            else:
+                known = self._unbounded(found.alike, bare)
+            self._entries[q, bare] = known
+            self._set_reach(q, found)
+        return known
+
+    def _set_reach(self, q: int, found: Open) -> None:
+        most, ends = -1, -1
+        if self.store.is_counted(q):
+            characters = found.items[:, 2] & 0xFFFFFF
+            most, ends = max(found.reach, int(characters.max(initial=0))), int(characters.max(initial=-1)) + 1
+        self._reach_of(q)[:] = most, ends, found.alike
+
+    def _reach_of(self, q: int) -> Int32:
+        """The three words of `reach` of a state."""
+        if self.reach.n < 3 * q + 3:
+            self.reach.reserve(3 * q + 3 - self.reach.n)
+            self.reach.n = 3 * q + 3
+        return self.reach.data[3 * q : 3 * q + 3]
+
+    def _bounded(self, q: int, low: int, high: int, bare: bool) -> int:
+        """The entry of a state with bounds: tokens are taken from the one without."""
+        entry = self._unbounded(q, bare)
+        if self._reach_of(q)[0] < 0:  # made before its characters were counted
+            self._open.clear()
+            self._set_reach(q, self._open_row(q, False))
+        most, ends, alike = self._reach_of(q).tolist()
+        low, high = min(low, ends), -1 if high >= most else high
+        if low <= 0 and high < 0:
+            return entry
+        known = self._cuts.get((alike, low, high, bare))
+        if known is None:
+            found = self._open_row(alike, high >= 0)
+            row, items = found.row.copy(), found.items.reshape(-1)
+            out = np.zeros(2 * len(found.items) + 2, np.int32)
+            kept = int(cut(self._address, found.needs, items, low, high, row, out))
+            known = self._enter(row, out[: 2 * kept].reshape(kept, 2), bare)
+            self._cuts[alike, low, high, bare] = known
+        return known
+
+    def _enter(self, row: Int32, found: Int32, bare: bool) -> int:
+        """Number of a new entry: a copy of the row, the frontier and the merged tries below it (`bare`: without)."""
+        if bare:
+            found = found[:0]
+        inner = self._trie_end[found[:, 0]] > found[:, 0] + 1
+        ordered = np.concatenate([found[inner][np.argsort(found[inner][:, 1], kind="stable")], found[~inner]])
+        flat = np.ascontiguousarray(ordered[:, :2].reshape(-1))
+        key = blake2b(flat.data, digest_size=16).digest()
+        known = None if self._blocks is not None else self._fronts.get(key)
+        if known is None:
+            first, parents = self.front.extend(flat) // 2, int(inner.sum())
+            known = first, parents, len(found), *self._merge(ordered[:parents], first)
+            if self._blocks is None:
+                self._fronts[key] = known
+        if not self._left:
+            self._next, self._left = self.rows.block()
+            memory.take(self, 4 * self.words * self._left)
+        place = self._next
+        self._next += 4 * self.words
+        self._left -= 1
+        copy_row(place, row)
+        return self.entry.extend((place, *known, 0, 0)) // 8
