@@ -35,6 +35,7 @@ from grammars.kernels.layout import (
 )
 from grammars.regex import ByteDfa, CharDfa, Regex, char_dfa
 from grammars.regex.chardfa import start_term
+from grammars.regex.charset import Charset, from_chars, intersect, narrowest
 from grammars.regex.horizon import longest
 from grammars.schema_ir import (
     Alternative,
@@ -66,6 +67,16 @@ def canonical(text: str) -> bytes | None:
         return json.dumps(text, ensure_ascii=False)[1:-1].encode()
     except UnicodeEncodeError:
         return None
+
+
+_RAW: Charset = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0xD7FF), (0xE000, 0x10FFFF))
+_SHORT_ESCAPES = from_chars('"\\\b\f\n\r\t')
+
+
+def _narrowest(charset: Charset) -> int:
+    """Bytes of the shortest character within a JSON string."""
+    raw = narrowest(plain) if (plain := intersect(charset, _RAW)) else 6
+    return min(raw, 2) if intersect(charset, _SHORT_ESCAPES) else raw
 
 
 class JsonLowering:
@@ -248,7 +259,7 @@ class JsonLowering:
             regex = Regex.chars(charset).repeat(0)
             q = self._regex(regex)
             self.store.count(q)
-            return q, None if low == 0 and high is None else (low, high, 4)
+            return q, None if low == 0 and high is None else (low, high, _narrowest(charset))
         return self._pattern(value.language, low, high)
 
     def _pattern(self, regex: Regex, low: int, high: int | None) -> tuple[int, tuple[int, int | None, int] | None]:

@@ -8,6 +8,7 @@ from grammars.automaton.program import Program
 from grammars.automaton.terminals import TerminalStore
 from grammars.errors import GrammarError
 from grammars.regex import ByteDfa, CharDfa, Regex, parse
+from grammars.regex.charset import narrowest
 
 __all__ = ["lower_choice", "lower_regex"]
 
@@ -26,7 +27,7 @@ def lower_regex(pattern: str, store: TerminalStore) -> Program:
     if counted is not None:
         charset, low, high = counted
         regex = Regex.chars(charset).repeat(0)
-        bounds = None if low == 0 and high is None else (low, high, 4)
+        bounds = None if low == 0 and high is None else (low, high, narrowest(charset))
     elif regex.is_empty():
         raise GrammarError(1, 1, f"no string matches {pattern!r}")
     q = store.start_of(ByteDfa(CharDfa(regex), "utf8"))

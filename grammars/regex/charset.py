@@ -24,6 +24,7 @@ __all__ = [
     "fold_case",
     "from_chars",
     "intersect",
+    "narrowest",
     "normalise",
     "union",
 ]
@@ -63,6 +64,12 @@ def clip(ranges: Iterable[tuple[int, int]]) -> Charset:
 def from_chars(chars: str) -> Charset:
     """The set of the characters of `chars`."""
     return normalise((ord(c), ord(c)) for c in chars)
+
+
+def narrowest(charset: Charset) -> int:
+    """Bytes of the shortest character in UTF-8; 4 for the empty set."""
+    first = charset[0][0] if charset else sys.maxunicode
+    return 1 if first < 0x80 else 2 if first < 0x800 else 3 if first < 0x10000 else 4
 
 
 def union(*sets: Charset) -> Charset:
