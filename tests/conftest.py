@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 # Kernels are compiled at their first call, inside some unlucky example: a deadline would only measure the compiler.
 settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("nightly", settings.get_profile("quick"), max_examples=5_000)
+settings.register_profile("repeatable", settings.get_profile("quick"), derandomize=True)
 settings.load_profile(os.environ.get("GUIDED_HYPOTHESIS_PROFILE", "quick"))
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -26,6 +26,7 @@ OPTIONAL = {
     "datasets": "one form of the benchmark's data",
     "regress": "ECMA-262 patterns in the judge, where it is there",
     "pydantic": "only where the user has it: their models are read when given",
+    "pydantic_core": "comes with pydantic; partial JSON says so where it is missing",
     "tokenizers": "comes with transformers and is what its tokenizers are made of",
     "triton": "comes with torch where there is a GPU",
     "huggingface_hub": "comes with transformers",

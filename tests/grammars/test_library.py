@@ -43,7 +43,7 @@ def _html(text: str) -> None:
 
 
 def _lines(text: str) -> None:
-    for line in text.removesuffix("\n").split("\n"):
+    for line in text.rstrip(" \t").removesuffix("\n").split("\n"):  # as readers of JSON Lines do
         json.loads(line)
 
 
