@@ -196,8 +196,8 @@ class Matcher:
     def _spend_reserve(self, row: Int32, left: int) -> None:
         """Where the budget leaves no token: the least above it that leaves one.
 
-        An item would be a repetition, a key not one that is asked for (tokens were kept back for these), or an object is
-        filled up by a dearer key than was reckoned with. A budget that is too small from the start is exceeded.
+        An item would be a repetition, a key not one that is asked for (tokens were kept back for these), or an object
+        is filled up by a dearer key than was reckoned with. A budget that is too small from the start is exceeded.
         """
         last = left + at.RESERVE * (1 + int(self._arena[at.M_LEVEL]))
         while left < last and not row.any():
