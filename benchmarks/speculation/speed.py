@@ -2,7 +2,8 @@
 
 For each task and drafter: the processor time of `guided.generate` over that of plain generation of the *same number of
 tokens* (unconstrained for JSON: what a constraint is feared to cost). Runs alternate. Greedy, one thread, and processor
-time instead of the clock, so that other programs on the machine do not count. The prompt's pass is in both.
+time instead of the clock, so that other programs on the machine do not count. `--threads N`: N threads and the clock,
+on a machine that has nothing else to do. The prompt's pass is in both.
 
     tokens/pass  tokens emitted per forward pass, the prompt's included
     speed        plain seconds per token / ours
@@ -57,7 +58,9 @@ class Assumed(PassCosts):
         return False
 
 
-def measure(task: Task, loaded: Any, names: list[str], made: dict[str, Any], tokens: int) -> Iterator[dict[str, Any]]:
+def measure(
+    task: Task, loaded: Any, names: list[str], made: dict[str, Any], tokens: int, now: Callable[[], float]
+) -> Iterator[dict[str, Any]]:
     model, tokenizer = loaded.model, loaded.tokenizer
     inputs = loaded.chat(task.prompt)
 
@@ -70,11 +73,11 @@ def measure(task: Task, loaded: Any, names: list[str], made: dict[str, Any], tok
     plain = model.generate(**inputs, **given, max_new_tokens=tokens, do_sample=False)
     length = plain.shape[1] - inputs["input_ids"].shape[1]
     for name in names:
-        start = time.process_time()
+        start = now()
         model.generate(**inputs, max_new_tokens=length, min_new_tokens=length, do_sample=False)
-        middle = time.process_time()
+        middle = now()
         out = guided.generate(model, inputs, constrain(), made[name], max_new_tokens=tokens, do_sample=False)
-        end = time.process_time()
+        end = now()
         yield {
             "kind": task.kind, "task": task.name, "drafter": name, "tokens": length, "passes": out.stats.passes,
             "drafted": out.stats.drafted, "accepted": out.stats.accepted, "forced": out.stats.forced,
@@ -93,8 +96,10 @@ def main() -> None:
     parser.add_argument("--drafters", default="auto,forced,lookup,schema,recall,recycling,trigram")
     parser.add_argument("--assume", type=float, default=None, help="what a pass of 16 tokens costs")
     parser.add_argument("--out", type=Path, default=None, help="JSON lines of every measurement")
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
+    now = time.process_time if options.threads == 1 else time.perf_counter
     loaded = load()
     if options.assume is not None:
         costs._known[loaded.model] = Assumed(options.assume)
@@ -103,7 +108,7 @@ def main() -> None:
     rows = []
     for kind in options.kinds.split(","):
         for task in (task for task in TASKS if task.kind == kind):
-            for row in measure(task, loaded, names, made, options.tokens):
+            for row in measure(task, loaded, names, made, options.tokens, now):
                 rows.append(row)
                 shown = ("kind", "task", "drafter", "tokens", "passes", "tokens_per_pass", "speed", "projected", "same")
                 print(*(f"{row[key]:.2f}" if isinstance(row[key], float) else row[key] for key in shown), flush=True)
