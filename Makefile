@@ -63,7 +63,7 @@ test: $(DEV)
 	$(BIN)/ruff check . || status=1; \
 	$(BIN)/mypy || status=1; \
 	[ $$status = 0 ] || echo "make test: ruff or mypy failed (above); running the tests all the same"; \
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 || status=1; \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal || status=1; \
 	exit $$status
 
 bench: $(BENCH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -42,21 +43,21 @@ def store_of(schema: dict[str, Any], whitespace: str, spelling: str) -> Terminal
 
 
 def due(store: TerminalStore, q: int) -> int:
-    """Characters on the shortest way from a state to an end, by trying all ways of a length."""
-    reached, steps = {(q, 0)}, 0
-    while True:
-        ends = [n for state, n in reached if int(store.info.data[state]) & LABEL]
-        if ends and min(ends) <= steps:
-            return min(ends)
-        more = {
-            (int(t), n + bool(int(store.info.data[t]) & BOUNDARY))
-            for state, n in reached
-            for t in row_of(store, state)
-            if t >= 0
-        }
-        if more <= reached:
-            steps += 1
-        reached |= {(t, n) for t, n in more if n <= steps}
+    """Characters on the shortest way from a state to an end: breadth first, bytes within a character before others."""
+    queue, seen = deque([(q, 0)]), set[int]()
+    while queue:
+        state, characters = queue.popleft()
+        if int(store.info.data[state]) & LABEL:
+            return characters
+        if state in seen:
+            continue
+        seen.add(state)
+        for t in {int(t) for t in row_of(store, state) if t >= 0} - seen:
+            if int(store.info.data[t]) & BOUNDARY:
+                queue.append((t, characters + 1))
+            else:
+                queue.appendleft((t, characters))
+    raise AssertionError(f"no way from state {q} to an end")
 
 
 class Expected:
@@ -64,6 +65,7 @@ class Expected:
 
     def __init__(self, store: TerminalStore, q: int, low: int, high: int) -> None:
         self.store, self.q, self.low, self.high = store, q, low, high
+        self.due: dict[int, int] = {}
 
     def read(self, text: bytes) -> tuple[bool, int]:
         """(allowed, label if the terminal ends with the last byte, else -1)."""
@@ -76,8 +78,11 @@ class Expected:
             info = int(self.store.info.data[q])
             if leaves:
                 characters += bool(info & BOUNDARY)
-                if 0 <= self.high < characters + due(self.store, q):
-                    return False, -1
+                if self.high >= 0:
+                    if q not in self.due:
+                        self.due[q] = due(self.store, q)
+                    if self.high < characters + self.due[q]:
+                        return False, -1
             label = (info & LABEL) - 1 if characters >= self.low else -1
             if not leaves:
                 if label < 0:
