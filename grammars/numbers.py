@@ -314,11 +314,11 @@ def _float_machines(low: tuple[Fraction, bool], high: End, divisors: Divisors) -
     else:
         high = min(high, _highest_safe(*high), key=_upper)
     machines: list[_Machine] = []
-    grid = 10**MAX_FRACTION
+    fraction = MAX_FRACTION if divisors.step is None else max(places(divisors.step), 1)
+    grid = 10**fraction  # what is written lies on it, so the bounds may
     plain = min(high, (Fraction(10**MAX_WHOLE), True), key=_upper)
     first = (low[0] * grid).__floor__() + 1 if low[1] else (low[0] * grid).__ceil__()
     last = (plain[0] * grid).__ceil__() - 1 if plain[1] else (plain[0] * grid).__floor__()
-    fraction = MAX_FRACTION if divisors.step is None else max(places(divisors.step), 1)
     if first <= last:
         machines.append(
             Plain((Fraction(first, grid), False), (Fraction(last, grid), False), divisors, fraction, pointed=True)
