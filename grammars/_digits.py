@@ -30,6 +30,8 @@ MAX_PLACES = 24
 that counts (with a divisor: most digits behind it)."""
 MAX_WHOLE = 308
 """Most digits before a point: what has a point is read as a double, and these are all finite."""
+LARGE_MODULUS = 100
+"""With more remainders than this before the point, at most `MAX_PLACES` digits stand before a point."""
 
 
 class _Digits:
@@ -84,10 +86,13 @@ class Plain:
         self.may_tail = divisors.step is None and (self.fraction is None or self.fraction > size)
         # Digits behind the point that can make a difference: one more than the resolution stands for a tail.
         self.depth = 0 if fraction == 0 else size + 1 if self.fraction is None or self.fraction > size else size
-        # Above every bound, one digit more changes nothing, but for the point that must come in time.
-        self.plateau = max(self.low.whole, 0 if fraction == 0 else MAX_WHOLE) + 1
         # Digits before the point that reach every remainder.
         self.spread = len(str(self.modulus)) + 1
+        self.most_whole = MAX_WHOLE
+        if self.reduced[size] > LARGE_MODULUS:  # each remainder at each place would be a state
+            self.most_whole = min(MAX_WHOLE, max(MAX_PLACES, self.low.whole + self.spread))
+        # Above every bound, one digit more changes nothing, but for the point that must come in time.
+        self.plateau = max(self.low.whole, 0 if fraction == 0 else self.most_whole) + 1
         self.farthest = self._farthest()
 
     def _farthest(self) -> int:
@@ -108,7 +113,7 @@ class Plain:
         """The next state; None where the syntax or an upper bound forbids the byte."""
         phase, count, low, high, rest, tail = state
         if byte == 0x2E:
-            if phase == 2 or not 0 < count <= MAX_WHOLE or self.fraction == 0:
+            if phase == 2 or not 0 < count <= self.most_whole or self.fraction == 0:
                 return None
             return self._settled((2, 0, -1 if count < self.low.whole else low, self._shorter(count, high), rest, False))
         digit = byte - 0x30
@@ -203,7 +208,7 @@ class Plain:
         """With `more` digits to come before the point and `behind` after it, can the end be good?"""
         _, count, low, high, rest, _ = state
         total = count + more
-        if total < self.low.whole or (behind and total > MAX_WHOLE):
+        if total < self.low.whole or (behind and total > self.most_whole):
             return False
         if total > self.low.whole:
             low = 1

@@ -18,6 +18,7 @@ spelling="any" is every RFC 8259 spelling of a value that satisfies the constrai
   - an exponent behind more than 24 digits before the point, or behind 0.000... with more than 24 zeros; with a divisor
     (integer, multipleOf, their denials) also behind more than 24 digits after the point;
   - an exponent where a divisor, written as k / 10**s, (k without zeros at its end) has a k of more than 100;
+  - more than 24 digits before a point where the least common multiple of the divisors is above 100;
   - above 0 (exclusively) or without divisors that 0 has, a decimal below 1e-300: a double reads it as 0 or nearly so.
 """
 
