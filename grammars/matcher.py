@@ -196,9 +196,7 @@ class Matcher:
     def _spend_reserve(self, row: Int32, left: int) -> None:
         """Where the budget leaves no token: the least above it that leaves one, within the reserve.
 
-        An item would be a repetition, a key not one that is asked for: tokens were kept back for these. For an object
-        that optional properties fill up (`minProperties`) nothing was, and its cost may be reckoned too low: there the
-        budget is exceeded, and the row can still be empty.
+        An item would be a repetition, a key not one that is asked for: tokens were kept back for these.
         """
         last = left + at.RESERVE * (1 + int(self._arena[at.M_LEVEL]))
         while left < last and not row.any():

@@ -89,10 +89,9 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
     if _i4(ospec, o + O_FLAGS) & OF_OPEN:
         for k in range(_i4(ospec, o + O_LABELS)):
             extra = max(extra, np.int64(ncost[_i4(ospec, others + k)]))
-    fill = np.int64(0)
+    fill = np.int64(NEVER)
     total = np.int64(1)
     required = np.int64(0)
-    optional = np.int64(0)
     for i in range(n):
         value = _i4(ospec, o + O_HEAD + P_VALUE * n + i)
         if value < 0:
@@ -104,13 +103,9 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
         if _i4(ospec, o + O_HEAD + P_REQ * n + i):
             total += own
             required += 1
-        elif own < NEVER:
-            fill = max(fill, own)
-            optional += 1
     if _i4(ospec, o + O_FLAGS) & OF_OPEN:
         q = _i4(ospec, o + O_Q)
-        optional = np.int64(NEVER) if extra < NEVER else optional
-        fill = max(fill, min(np.int64(NEVER), 3 + extra + min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1))))
+        fill = min(np.int64(NEVER), 3 + extra + min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1)))
     table[o + O_EXTRACOST] = extra
     table[o + O_FILLCOST] = fill
     duties = _i4(ospec, o + O_DUTIES)
@@ -124,10 +119,23 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
         farther = max(near if near < NEVER else np.int64(0), far if far < NEVER else np.int64(0))
         table[o + O_DUTYCOST] = min(np.int64(NEVER), dearest + 12 + farther)
         total += (duties + 1) * np.int64(table[o + O_DUTYCOST])
-    due = max(np.int64(0), _i4(ospec, o + O_MIN) - required)
-    if due > optional:
-        return np.int64(NEVER)  # in this round: the costs of enough other keys are not known yet
-    total += due * fill
+    # The cheapest optional keys that make up the number: as `frames._fill_cost` does, or costs would not only fall.
+    due = _i4(ospec, o + O_MIN) - required
+    last, place = np.int64(-1), np.int64(-1)
+    while due > 0:
+        best, found = fill, np.int64(-1)
+        for i in range(n):
+            if _i4(ospec, o + O_HEAD + P_VALUE * n + i) < 0 or _i4(ospec, o + O_HEAD + P_REQ * n + i):
+                continue
+            own = np.int64(table[o + O_HEAD + P_COST * n + i])
+            if own < best and (own > last or (own == last and i > place)):
+                best, found = own, np.int64(i)
+        if found < 0:
+            total += due * best
+            break
+        total += best
+        last, place = best, found
+        due -= 1
     return min(np.int64(NEVER), total)
 
 

@@ -9,11 +9,27 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _i64, _is_unique, _refresh_array, _refresh_object
+from grammars.kernels.frames import (
+    _cheapest_around,
+    _context,
+    _fill_cost,
+    _i4,
+    _i32,
+    _i64,
+    _is_unique,
+    _refresh_array,
+    _refresh_object,
+)
 from grammars.kernels.layout import *
 
 FAR = 1 << 40
 NEVER_REACHED = 1 << 29
+
+
+@inner
+def _to_fill(ctx, mat, f):
+    """Properties beyond the required ones that the object frame still has to get."""
+    return _i4(_i32(ctx, OSPEC), mat[f + F_SPEC] + O_MIN) - mat[f + F_COUNT] - mat[f + F_A]
 
 
 @inner
@@ -23,10 +39,15 @@ def _property_cost(ctx, mat, f, i, suffix):
     o = mat[f + F_SPEC]
     n = _i4(ospec, o + O_N)
     cost = suffix + _i4(ospec, o + O_HEAD + P_VCOST * n + i) + mat[f + F_COST]
-    if _i4(ospec, o + O_HEAD + P_REQ * n + i):
+    needed = _i4(ospec, o + O_HEAD + P_REQ * n + i)
+    if needed:
         cost -= _i4(ospec, o + O_HEAD + P_COST * n + i)
-    elif _i4(ospec, o + O_MIN) > mat[f + F_COUNT] + mat[f + F_A]:
-        cost -= _i4(ospec, o + O_FILLCOST)
+    more = _to_fill(ctx, mat, f)
+    any_order = _i4(ospec, o + O_FLAGS) & OF_ANY
+    if more > 0 and not (needed and any_order):
+        cost -= _fill_cost(ctx, mat, f, more, mat[f + F_B], np.int64(-1))
+        after = more if needed else more - 1
+        cost += _fill_cost(ctx, mat, f, after, _i4(ospec, o + O_HEAD + P_POS * n + i), np.int64(i))
     return cost
 
 
@@ -43,8 +64,10 @@ def _extra_cost(ctx, mat, f, q):
         later -= spare if _i4(ospec, o + O_PAYS1) & duty else 0
         return min(first, later) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
     cost = min(first, later) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
-    if _i4(ospec, o + O_MIN) > mat[f + F_COUNT] + mat[f + F_A]:
-        cost -= _i4(ospec, o + O_FILLCOST)
+    more = _to_fill(ctx, mat, f)
+    if more > 0:  # in declared order no declared key follows
+        cost -= _fill_cost(ctx, mat, f, more, mat[f + F_B], np.int64(-1))
+        cost += _fill_cost(ctx, mat, f, more - 1, _i4(ospec, o + O_N), np.int64(-1))
     return cost
 
 
@@ -259,6 +282,7 @@ def _distance(ctx, mat, scr, base, count):
 def _recost(ctx, mat, f):
     """Work out the costs of a frame anew, its parent's being right."""
     if mat[f + F_KIND] == K_OBJ:
+        _cheapest_around(mat, f)
         ospec = _i32(ctx, OSPEC)
         o = mat[f + F_SPEC]
         n = _i4(ospec, o + O_N)
@@ -279,24 +303,48 @@ def _recost(ctx, mat, f):
         mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + _i4(_i32(ctx, NCOST), mat[f + F_A])
 
 
+@inner
+def _add_frame(mat, scr, total, f):
+    """Enter a frame into the list at LEVELS unless it is there, or is the root; the length of the list."""
+    if mat[f + F_KIND] == K_ROOT:
+        return total
+    for k in range(total):
+        if scr[LEVELS + k] == f:
+            return total
+    scr[LEVELS + total] = f
+    return total + 1
+
+
 @kernel
 def recost(address, states):
     """Work out the costs of all frames of the states at the offsets `states` (int64): tables have been filled since."""
     ctx = _context(address)
     mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
     for s in range(states.size):
+        total = np.int64(0)
+        if LEVELS + mat[states[s]] + MOST_AROUND + 2 >= scr.size:
+            return GROW_SCR
         for k in range(mat[states[s]]):
-            depth = 0
-            f = mat[states[s] + 2 + CFG * k + 2]
-            while mat[f + F_KIND] != K_ROOT:
-                if LEVELS + depth >= scr.size:
-                    return GROW_SCR
-                scr[LEVELS + depth] = f
-                depth += 1
-                f = mat[f + F_PARENT]
-            while depth > 0:
-                depth -= 1
-                _recost(ctx, mat, scr[LEVELS + depth])
+            total = _add_frame(mat, scr, total, mat[states[s] + 2 + CFG * k + 2])
+        done = np.int64(0)
+        while done < total:
+            f = scr[LEVELS + done]
+            total = _add_frame(mat, scr, total, mat[f + F_PARENT])
+            cell = mat[f + F_MORE]
+            while cell != 0:
+                total = _add_frame(mat, scr, total, mat[cell])
+                cell = mat[cell + 1]
+            done += 1
+            if LEVELS + total + MOST_AROUND + 2 >= scr.size:
+                return GROW_SCR
+        for k in range(1, total):  # by age: what is around a frame was made before it
+            f, j = scr[LEVELS + k], k
+            while j > 0 and scr[LEVELS + j - 1] > f:
+                scr[LEVELS + j] = scr[LEVELS + j - 1]
+                j -= 1
+            scr[LEVELS + j] = f
+        for k in range(total):
+            _recost(ctx, mat, scr[LEVELS + k])
     return OK
 
 

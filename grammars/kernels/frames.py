@@ -148,6 +148,39 @@ def _note(mat, f, closely):
 
 
 @inner
+def _fill_cost(ctx, mat, f, more, cursor, besides):
+    """Tokens of the cheapest `more` properties that object frame f can still take and that are not required.
+
+    `besides` (name order; -1: none) is not one of them. In declared order only what lies behind position `cursor` is.
+    """
+    ospec = _i32(ctx, OSPEC)
+    o = mat[f + F_SPEC]
+    n = _i4(ospec, o + O_N)
+    table = o + O_HEAD
+    any_order = _i4(ospec, o + O_FLAGS) & OF_ANY
+    total, last, place = np.int64(0), np.int64(-1), np.int64(-1)
+    while more > 0:
+        best, found = np.int64(_i4(ospec, o + O_FILLCOST)), np.int64(-1)  # an undeclared one, of any number
+        for i in range(n):
+            own = _i4(ospec, table + P_COST * n + i)
+            if own > best or own < last or (own == last and i <= place) or (own == best and found >= 0) or i == besides:
+                continue
+            if _i4(ospec, table + P_VALUE * n + i) < 0 or _i4(ospec, table + P_REQ * n + i):
+                continue
+            if any_order:
+                if (mat[f + F_BITS + (i >> 6)] >> (i & 63)) & 1:
+                    best, found = own, np.int64(i)
+            elif _i4(ospec, table + P_POS * n + i) > cursor:
+                best, found = own, np.int64(i)
+        if found < 0:
+            return total + more * best
+        total += best
+        last, place = best, found
+        more -= 1
+    return total
+
+
+@inner
 def _refresh_object(ctx, mat, f):
     """Flags, available keys and hashes of an object frame whose count, cursor and seen keys are set.
 
@@ -213,7 +246,9 @@ def _refresh_object(ctx, mat, f):
         h = _mix(h, mat[mat[f + F_X] + 2])
     mat[f + F_H2] = h
     more = max(0, low - count - missing)
-    cost = mat[f + F_MISS] + more * _i4(ospec, o + O_FILLCOST)
+    cost = mat[f + F_MISS]
+    if more > 0 and ctx[S_COSTED]:
+        cost += _fill_cost(ctx, mat, f, more, mat[f + F_B], np.int64(-1))
     if due > 0:
         cost += (due + 1) * _i4(ospec, o + O_DUTYCOST)
     mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + cost
@@ -251,6 +286,8 @@ def _new_object(ctx, mat, o, parent):
     mat[f + F_X] = 0
     mat[f + F_DUTY] = (1 << _i4(ospec, o + O_DUTIES)) - 1
     mat[f + F_WITHIN] = _unique_above(ctx, mat, parent)
+    mat[f + F_MORE] = 0
+    mat[f + F_AROUND] = _mix(mat[parent + F_H2], mat[parent + F_AROUND])
     table = o + O_HEAD
     cost = 0
     for i in range(n):
@@ -265,6 +302,64 @@ def _new_object(ctx, mat, o, parent):
                 mat[f + F_BITS + (i >> 6)] |= 1 << (i & 63)
     _refresh_object(ctx, mat, f)
     return f
+
+
+@inner
+def _joined(ctx, mat, scr, base, count, o, parent):
+    """The object that another configuration of the set has just begun, now in `parent` too; 0 if there is none.
+
+    Objects of k alternatives nest into k ** depth configurations otherwise. What is within does not depend on what is
+    around until the object closes, and then each of the frames around goes on. The cheapest of them is F_PARENT.
+    Frames begun since M_FRESH have no copies yet (an object goes on only after a byte), so they may be changed.
+    """
+    if ctx[S_UNIQUE]:
+        return np.int64(0)
+    at = base
+    for _ in range(count):
+        g = scr[at + 2]
+        if (
+            g >= mat[M_FRESH]
+            and mat[g + F_KIND] == K_OBJ
+            and mat[g + F_SPEC] == o
+            and mat[g + F_COUNT] == 0
+            and mat[g + F_LEVEL] == mat[parent + F_LEVEL] + 1
+        ):
+            first = mat[g + F_PARENT]
+            known = first == parent
+            cell, several = mat[g + F_MORE], 0
+            while cell != 0:
+                known = known or mat[cell] == parent
+                several += 1
+                cell = mat[cell + 1]
+            if known:
+                return g
+            if several >= MOST_AROUND:
+                return np.int64(0)
+            cell = _alloc(mat, 2)
+            if mat[M_STATUS] != OK:
+                return g
+            mat[cell] = parent
+            mat[cell + 1] = mat[g + F_MORE]
+            mat[g + F_MORE] = cell
+            own = _mix(mat[parent + F_H2], mat[parent + F_AROUND])
+            mat[g + F_AROUND] = np.int64(np.uint64(mat[g + F_AROUND]) + np.uint64(own))  # in any order
+            _cheapest_around(mat, g)
+            return g
+        at += CFG
+    return np.int64(0)
+
+
+@inner
+def _cheapest_around(mat, g):
+    """Make the cheapest of the frames around g its F_PARENT."""
+    cell = mat[g + F_MORE]
+    while cell != 0:
+        first = mat[g + F_PARENT]
+        if mat[mat[cell] + F_COST] < mat[first + F_COST]:
+            mat[g + F_COST] += mat[mat[cell] + F_COST] - mat[first + F_COST]
+            mat[g + F_PARENT] = mat[cell]
+            mat[cell] = first
+        cell = mat[cell + 1]
 
 
 @inner
@@ -398,5 +493,7 @@ def _new_array(ctx, mat, a, parent):
     mat[f + F_B] = _i4(_i32(ctx, ASPEC), a + A_STATES)
     mat[f + F_START] = -1
     mat[f + F_WITHIN] = _unique_above(ctx, mat, parent)
+    mat[f + F_MORE] = 0
+    mat[f + F_AROUND] = _mix(mat[parent + F_H2], mat[parent + F_AROUND])
     _refresh_array(ctx, mat, f)
     return f

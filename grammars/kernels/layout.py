@@ -86,10 +86,11 @@ DEEPER = 1
 
 # --- arena header and frames
 M_TOP, M_CUR, M_MARK, M_LOOK, M_LEVEL, M_VOLATILE, M_STATUS, M_ACC, M_FUEL, M_EXACT = range(10)
-M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS, M_NEED = range(10, 16)
-M_FIRST = 16
+M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS, M_NEED, M_FRESH = range(10, 17)
+M_FIRST = 17
 F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS = range(13)
-F_DUTY, F_START, F_WITHIN, F_BITS = range(13, 17)
+F_DUTY, F_START, F_WITHIN = range(13, 16)
+F_MORE, F_AROUND, F_BITS = range(16, 19)  # other frames around it; hash of all that is around it
 K_ROOT, K_OBJ, K_ARR, K_CALL, K_LR = range(5)
 CLOSE, ADD, OPEN = 1, 2, 4
 
@@ -110,6 +111,7 @@ L_ACT, L_GOTO, L_RULES, L_SHIFTS, L_REDS, L_CONTEXT = range(5, 11)
 L_HEAD = 11
 
 CFG = 5
+MOST_AROUND = 200  # frames that an object may stand in at once, see `frames._joined`
 MOST_CONFIGURATIONS = 4096  # of one state: more are refused rather than stepped for seconds
 ADDRESS_BITS, RISE_UNKNOWN = 48, 0x7FFF  # a memo value: address of the row, and above it how much its tokens may need
 LAST = 1 << 15  # in the low bound of a tier-1 key: no text follows the terminal

@@ -46,8 +46,12 @@ def _memo_key(ctx, mat, configurations, count, acc, level, look):
                 break
             if mat[f + F_KIND] == K_ROOT:
                 break
-            f = mat[f + F_PARENT]
             depth += 1
+            if mat[f + F_MORE] != 0:  # several frames around: all that is around them, if anything of it
+                if 2 * depth + 1 <= look:
+                    h = _mix(h, mat[f + F_AROUND])
+                break
+            f = mat[f + F_PARENT]
         at += CFG
     return h if h != 0 else 1
 

@@ -9,6 +9,7 @@ from grammars.kernels.frames import (
     _i4,
     _i32,
     _is_unique,
+    _joined,
     _mix,
     _new_array,
     _new_object,
@@ -53,6 +54,8 @@ def _close(ctx, mat, scr, n, f, base, count):
     """Add the epsilon closure of node n under frame f to the set at `base`; M_ACC is set where the document may end."""
     node = _i32(ctx, NODE)
     roots = _i32(ctx, ROOTS)
+    if count == 0:
+        mat[M_FRESH] = mat[M_TOP]
     scr[0] = n
     scr[1] = f
     sp = 2
@@ -62,7 +65,19 @@ def _close(ctx, mat, scr, n, f, base, count):
         f = scr[sp + 1]
         op = _i4(node, 4 * n)
         if op == OP_POP:
-            f = mat[f + F_PARENT]
+            if f < 0:
+                f = -f
+            else:
+                cell = mat[f + F_MORE]
+                f = mat[f + F_PARENT]
+                while cell != 0:  # all the frames around
+                    if sp + 2 > WORK:
+                        mat[M_STATUS] = OUT_OF_FUEL
+                        return count
+                    scr[sp] = n
+                    scr[sp + 1] = -mat[cell]
+                    sp += 2
+                    cell = mat[cell + 1]
             op = OP_DONE
         if op == OP_DONE:
             _note(mat, f, 1)
@@ -117,10 +132,11 @@ def _close(ctx, mat, scr, n, f, base, count):
                 scr[sp + 1] = f
                 sp += 2
         elif op == OP_OBJ:
-            g = _new_object(ctx, mat, a, f)
-            scr[sp] = _i4(roots, mat[g + F_FLAGS] & 3)
-            scr[sp + 1] = g
-            sp += 2
+            if _joined(ctx, mat, scr, base, count, a, f) == 0:
+                g = _new_object(ctx, mat, a, f)
+                scr[sp] = _i4(roots, mat[g + F_FLAGS] & 3)
+                scr[sp + 1] = g
+                sp += 2
         elif op == OP_ARR:
             g = _new_array(ctx, mat, a, f)
             scr[sp] = _i4(roots, 8 + (mat[g + F_FLAGS] & 3))
@@ -193,6 +209,7 @@ def _close(ctx, mat, scr, n, f, base, count):
             mat[g + F_A] = _i4(node, 4 * n + 2)
             mat[g + F_H1] = _mix(K_CALL * 77, _i4(node, 4 * n + 2))
             mat[g + F_H2] = mat[g + F_H1]
+            mat[g + F_AROUND] = _mix(mat[f + F_H2], mat[f + F_AROUND])
             mat[g + F_COST] = mat[f + F_COST] + (_i4(_i32(ctx, NCOST), _i4(node, 4 * n + 2)) if ctx[S_COSTED] else 0)
             scr[sp] = a
             scr[sp + 1] = g
@@ -379,6 +396,7 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
     node = _i32(ctx, NODE)
     mat[M_ACC] = 0
     mat[M_FUEL] -= count
+    mat[M_FRESH] = mat[M_TOP]
     produced = 0
     at = base
     for _ in range(count):

@@ -162,6 +162,12 @@ HARD_SCHEMAS: dict[str, dict[str, Any]] = {
         "items": {"type": ["integer", "string"]},
         "uniqueItems": True,
     },
+    "alternatives that nest": {
+        "type": "object",
+        "properties": {"a": {"$ref": "#"}, "b": {"const": 1}, "l": {"type": "array", "items": {"$ref": "#"}}},
+        "additionalProperties": False,
+        "anyOf": [{"required": ["b"]}, {"maxProperties": 1}],
+    },
     "some undeclared key": {
         "type": "object",
         "properties": {"a": {"const": 1}, "ab": {}},

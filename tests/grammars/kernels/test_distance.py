@@ -28,8 +28,8 @@ from tests.strategies.hard_schemas import HARD_SCHEMAS
 BYTES = byte_vocabulary()
 
 
-def follow(grammar: Grammar, vocab: Vocabulary, extra: int, random: Random, greedy: bool, rough: bool = False) -> None:
-    """A walk with the least budget plus `extra`; `greedy`: among the longest ways; `rough`: the estimate may grow."""
+def follow(grammar: Grammar, vocab: Vocabulary, extra: int, random: Random, greedy: bool) -> None:
+    """A walk with the least budget plus `extra`; `greedy`: among the longest ways."""
     matcher = Matcher(grammar, vocab)
     budget = matcher.min_tokens() + 1 + extra
     text = b""
@@ -47,7 +47,7 @@ def follow(grammar: Grammar, vocab: Vocabulary, extra: int, random: Random, gree
         text += vocab.token_bytes(token)
         budget -= 1
         if not matcher.is_finished():
-            assert rough or matcher.min_tokens() + 1 <= budget, f"after {text!r}"
+            assert matcher.min_tokens() + 1 <= budget, f"after {text!r}"
 
 
 def check_masks(case: Case, vocab: Vocabulary, picks: list[int]) -> None:
@@ -72,9 +72,8 @@ def check_masks(case: Case, vocab: Vocabulary, picks: list[int]) -> None:
             expected = {token for token, rest in needed.items() if rest < budget}
             if not expected:
                 continue  # too small a budget: what is nearest to it is allowed
-            # which optional keys fill an object up is only estimated inside its values: a little may be banned early
-            rough = any(keyword in repr(case) for keyword in ("minProperties", "uniqueItems"))
-            differ = found - expected if rough else found ^ expected
+            # which items are still new is only estimated: a little may be banned early
+            differ = found - expected if "uniqueItems" in repr(case) else found ^ expected
             wrong = [(vocab.token_bytes(token), needed[token]) for token in sorted(differ)]
             assert not wrong, (
                 f"after {text!r} with {budget}: {len(found)} and {len(expected)} tokens differ in {wrong[:4]}"
@@ -109,9 +108,7 @@ def check(case: Case, seed: int, walks: int) -> None:
     grammar = case.build(current_store())
     for vocab in (BYTES, rich_vocabulary(case.words)[0]):
         for _ in range(walks):
-            # which optional keys fill an object up is not known ahead
-            rough = "minProperties" in repr(case)
-            follow(grammar, vocab, random.choice((0, 0, 1, 2, 5, 20)), random, random.random() < 0.7, rough)
+            follow(grammar, vocab, random.choice((0, 0, 1, 2, 5, 20)), random, random.random() < 0.7)
 
 
 @given(cases, st.integers(0, 1 << 16))
@@ -119,6 +116,28 @@ def test_walks_within_a_budget_finish(case: Case, seed: int) -> None:
     try:
         check(case, seed, 2)
     except (UnsatisfiableSchema, UnsupportedSchema, BudgetExceeded):
+        assume(False)
+
+
+VALUES = [{"const": 1}, {"const": "longer"}, {"type": "array", "items": {"const": 2}, "minItems": 4}, {"$ref": "#"}, {}]
+
+
+@given(st.data(), st.integers(0, 1 << 16))
+def test_walks_within_a_budget_fill_objects_up(data: st.DataObject, seed: int) -> None:
+    """Enough optional keys, of very different costs, some of which hold another such object."""
+    names = data.draw(st.lists(st.sampled_from(["a", "b", "long name", "d", "n"]), unique=True))
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: data.draw(st.sampled_from(VALUES)) for name in names},
+        "required": data.draw(st.lists(st.sampled_from(names), unique=True, max_size=2)) if names else [],
+        "minProperties": data.draw(st.integers(1, 4)),
+        "additionalProperties": data.draw(st.sampled_from([False, True, {"const": "x"}])),
+    }
+    case = schema_case(schema, data.draw(st.sampled_from([Modes(), Modes("any", "compact"), Modes("any", "any", "any")])))
+    try:
+        check(case, seed, 2)
+        check_masks(case, rich_vocabulary(case.words)[0], [seed * k % 9973 for k in range(6)])
+    except UnsatisfiableSchema:
         assume(False)
 
 

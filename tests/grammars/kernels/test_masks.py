@@ -157,3 +157,21 @@ def test_masks_of_a_real_vocabulary_agree_with_accept(llama_tokenizer: Any) -> N
         assert not text or matcher.accept_bytes(text)
         found = unpacked(mask_of(matcher))[: vocab.size].tolist()
         assert found == [matcher.is_allowed(token) for token in range(vocab.size)], text
+
+
+def test_nested_alternatives_do_not_multiply() -> None:
+    """An object within each of k alternatives is one object that stands in all of them."""
+    options = [{"required": [name]} for name in ("b", "c", "d")]
+    schema = {
+        "type": "object",
+        "additionalProperties": {"$ref": "#"},
+        "allOf": [{"anyOf": [option, {"maxProperties": 3}]} for option in options],
+    }
+    matcher = Matcher(schema_case(schema, Modes("any", "compact")).grammar(), byte_vocabulary())
+    for depth in range(30):
+        assert matcher.accept_bytes(b'{"%d":' % (depth % 7))
+        mask_of(matcher)
+    assert matcher.min_tokens() == 32
+    assert matcher.accept_bytes(b'{"x":{},"y":{},"z":{}')
+    assert not matcher.accept_bytes(b',"u":{}}') and matcher.accept_bytes(b',"b":{},"c":{},"d":{}}')
+    assert matcher.accept_bytes(b"}" * 30) and matcher.is_accepting()
