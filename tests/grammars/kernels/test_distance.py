@@ -133,7 +133,8 @@ def test_walks_within_a_budget_fill_objects_up(data: st.DataObject, seed: int) -
         "minProperties": data.draw(st.integers(1, 4)),
         "additionalProperties": data.draw(st.sampled_from([False, True, {"const": "x"}])),
     }
-    case = schema_case(schema, data.draw(st.sampled_from([Modes(), Modes("any", "compact"), Modes("any", "any", "any")])))
+    modes = data.draw(st.sampled_from([Modes(), Modes("any", "compact"), Modes("any", "any", "any")]))
+    case = schema_case(schema, modes)
     try:
         check(case, seed, 2)
         check_masks(case, rich_vocabulary(case.words)[0], [seed * k % 9973 for k in range(6)])
