@@ -56,7 +56,7 @@ __all__ = ["JsonLowering"]
 
 _EAGER = 256
 _MOST_WORDS = 300
-_MOST_CONTAINERS = 256  # objects and arrays that one value may be: each is followed until it differs from the text
+_MOST_CONTAINERS = 512  # objects and arrays that one value may be: each is followed until it differs from the text
 _NEVER_PAID = 1 << 20
 NEVER = 1 << 29  # cost of an item automaton's state that is not worked out yet
 

@@ -37,6 +37,7 @@ class Apart:
         self._compiler = compiler
         self._known: dict[tuple[int, int], bool] = {}
         self._tags: dict[Sid, dict[str, frozenset[Any]]] = {}
+        self._enums: dict[Sid, dict[str, tuple[frozenset[Any], bool]]] = {}
 
     def visibly_empty(self, bit: int, atoms: Sequence[Atom], more: Iterable[Item], depth: int = DEPTH) -> bool:
         """Do the atoms, together with the items `more`, visibly admit no instance of the type?"""
@@ -113,6 +114,20 @@ class Apart:
                     if values is not None:
                         found[atom.value] = values & found.get(atom.value, values)
         return found
+
+    def enums(self, sid: Sid) -> dict[str, tuple[frozenset[Any], bool]]:
+        """Names that a schema gives a plain enum or const of strings or numbers: (these values, is it required?)."""
+        known = self._enums.get(sid)
+        if known is None:
+            known = self._enums[sid] = {}
+            items = [item for item in self._together(sid) if isinstance(item, Atom)]
+            required = {atom.value for atom in items if atom.kind == "required"}
+            for atom in items:
+                for name, own in atom.value.properties.items() if atom.kind == "group" else ():
+                    values = self._named_values(own) if own > FALSE and not own & 1 else None
+                    if values is not None:
+                        known[name] = (values & known[name][0] if name in known else values, name in required)
+        return known
 
     def _named_values(self, sid: Sid) -> frozenset[Any] | None:
         """All values that enum or const admit; None where there is neither."""

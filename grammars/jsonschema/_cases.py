@@ -13,7 +13,7 @@ from grammars.jsonschema._atoms import FALSE, NUMBER, OBJECT, STRING, TRUE, Atom
 if TYPE_CHECKING:
     from grammars.jsonschema.compiler import SchemaCompiler
 
-__all__ = ["Case", "cases"]
+__all__ = ["Case", "cases", "telling", "told_apart"]
 
 LEAST = 6
 """So many choices on one property are taken together."""
@@ -69,6 +69,41 @@ def cases(choices: list[Or], compiler: SchemaCompiler) -> list[Case] | None:
         told.append(((present, others), (False,) * len(tests)))
         told.append(((Atom("absent", name, where),), tuple(not test.wanted for test in tests)))
     return [case for items, truth in told if (case := _case(items, choices, tests, truth)) is not None]
+
+
+def telling(denied: list[Sid], atoms: list[Atom], told: frozenset[str], compiler: SchemaCompiler) -> str | None:
+    """A property whose values several of the denied schemas list: its value denies most of them."""
+    count: dict[str, int] = {}
+    for sid in denied:
+        for name in compiler.apart.enums(sid ^ 1):
+            count[name] = count.get(name, 0) + 1
+    absent = {atom.value for atom in atoms if atom.kind == "absent"}
+    names = [name for name, several in count.items() if several > 1 and name not in told and name not in absent]
+    return max(names, key=lambda one: count[one], default=None)
+
+
+def told_apart(name: str, denied: list[Sid], compiler: SchemaCompiler) -> list[tuple[tuple[Atom, ...], list[Sid]]]:
+    """What must not hold, by the values of one property: (atoms that say so, the schemas that are still to deny).
+
+    A schema that lists the values of the property is denied by any other; way by way, the denials would multiply.
+    """
+    listed = {sid: compiler.apart.enums(sid ^ 1).get(name) for sid in denied}
+    where = compiler.place(denied[0]).pointer
+    values = dict.fromkeys(value for entry in listed.values() if entry for value in sorted(entry[0], key=str))
+    alike: dict[tuple[Sid, ...], list[Any]] = {}
+    for value in values:
+        left = tuple(sid for sid, entry in listed.items() if entry is None or value in entry[0])
+        alike.setdefault(left, []).append(value)
+    present = Atom("required", name, where)
+    told: list[tuple[tuple[Atom, ...], list[Sid]]] = [
+        ((present, Atom("value", (name, compiler.named(same)), where)), list(left)) for left, same in alike.items()
+    ]
+    unlisted = [sid for sid, entry in listed.items() if entry is None]
+    optional = [sid for sid, entry in listed.items() if entry is None or not entry[1]]
+    others = Atom("value", (name, compiler.named(list(values)) ^ 1), where)
+    if optional == unlisted:
+        return [*told, ((others,), unlisted)]
+    return [*told, ((present, others), unlisted), ((Atom("absent", name, where),), optional)]
 
 
 def _case(items: tuple[Item, ...], choices: list[Or], tests: list[_Test], truth: tuple[bool, ...]) -> Case | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from grammars.jsonschema._atoms import ARRAY, FALSE, OBJECT, TRUE, Atom, Item, Or, Sid
-from grammars.jsonschema._cases import cases
+from grammars.jsonschema._cases import cases, telling, told_apart
 from grammars.jsonschema._negate import negate
 from grammars.jsonschema._objects import expand_somekey, spell_out_keys
 from grammars.jsonschema._unevaluated import denied as denied_unevaluated
@@ -245,16 +245,33 @@ class Splitter:
 
     # ----------------------------------------------------------------------------------------- denials
 
-    def _deny(self, bit: int, atoms: list[Atom], seen: set[Sid], denied: list[Sid]) -> list[tuple[Atom, ...]]:
-        """What must hold beside `atoms` so that none of the denied schemas does: alternatives."""
+    def _deny(
+        self, bit: int, atoms: list[Atom], seen: set[Sid], denied: list[Sid], told: frozenset[str] = frozenset()
+    ) -> list[tuple[Atom, ...]]:
+        """What must hold beside `atoms` so that none of the denied schemas does: alternatives.
+
+        `told`: properties by whose values the cases have been told apart already.
+        """
         apart, spend = self._compiler.apart, self._compiler.spend
         ways: list[tuple[Atom, ...]] = [()]
         tags = apart.tags(atoms) if bit == OBJECT else {}
+        denied = [
+            sid
+            for sid in denied
+            if not (tags and apart.tags_differ(tags, sid ^ 1)) and not apart.visibly_empty(bit, atoms, (sid ^ 1,))
+        ]
+        if bit == OBJECT and len(denied) > 1:
+            name = telling(denied, atoms, told, self._compiler)
+            if name is not None:
+                found: list[tuple[Atom, ...]] = []
+                for extra, left in told_apart(name, denied, self._compiler):
+                    spend(1 + len(extra))
+                    together = [*atoms, *extra]
+                    if not apart.visibly_empty(bit, together, (), 1):
+                        further = self._deny(bit, together, seen, left, told | {name})
+                        found.extend((*extra, *way) for way in further)
+                return found
         for sid in denied:
-            if tags and apart.tags_differ(tags, sid ^ 1):
-                continue
-            if apart.visibly_empty(bit, atoms, (sid ^ 1,)):
-                continue
             branches = self._branches(bit, sid, atoms, seen)
             if branches is None:
                 continue

@@ -106,6 +106,36 @@ def agrees(schema: Any, instances: list[Any]) -> SchemaCompiler | None:
     return source
 
 
+@st.composite
+def tagged(draw: st.DrawFn) -> Any:
+    """Branches of `oneOf` most of which list the values of `kind`, some loosely, some not at all."""
+    branches = []
+    for _ in range(draw(st.integers(2, 5))):
+        names = draw(st.lists(st.sampled_from("xyz"), unique=True, max_size=2))
+        branch: dict[str, Any] = {"properties": {name: draw(st.sampled_from([{"type": "integer"}, {"const": "a"}, {"enum": [0, "b"]}, {}])) for name in names}}
+        if draw(st.integers(0, 4)):
+            values = st.lists(st.sampled_from(["a", "b", "c", 1]), min_size=1, max_size=2, unique=True)
+            branch["properties"]["kind"] = {"enum": draw(values)}
+        branch["required"] = draw(st.lists(st.sampled_from(["kind", "kind", "x", "y"]), unique=True, max_size=2))
+        branches.append(branch)
+    return {"type": "object", draw(st.sampled_from(["oneOf", "anyOf"])): branches}
+
+
+@QUIET
+@given(
+    st.one_of(tagged(), st.builds(lambda one, other: {"allOf": [one, {"not": other}]}, tagged(), tagged())),
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["kind", "x", "y"]), st.sampled_from(["a", "b", "c", "d", 1, 0, None]), max_size=3
+        ),
+        min_size=5,
+        max_size=10,
+    ),
+)
+def test_branches_that_list_the_values_of_a_property(schema: Any, instances: list[Any]) -> None:
+    agrees(schema, instances)
+
+
 @QUIET
 @given(strategies.schemas(strategies.COUNTED), st.lists(strategies.instances(), min_size=3, max_size=8))
 def test_agrees_on_random_instances(schema: Any, instances: list[Any]) -> None:

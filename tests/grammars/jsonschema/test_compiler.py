@@ -131,6 +131,19 @@ def test_one_of_with_a_discriminator_keeps_one_alternative_per_branch() -> None:
     assert len(root({"type": "object", "oneOf": branches})) == 20
 
 
+def test_a_branch_without_discriminator_does_not_multiply_the_others() -> None:
+    """One branch of ten lists no values of `kind`: it is told apart from the others value by value."""
+    branches: list[Any] = [
+        {"properties": {"kind": {"const": str(i)}}, "required": ["kind", f"a{i}", f"b{i}"]} for i in range(9)
+    ]
+    schema = {"type": "object", "oneOf": [*branches, {"required": ["kind", "x"]}]}
+    assert len(root(schema)) < 40
+    source, validator = SchemaCompiler(schema), jsonschema.Draft202012Validator(schema)
+    for names in (["x"], ["a3", "x"], ["a3", "b3"], ["a3", "b3", "x"], ["a4", "b4", "x"]):
+        instance = {"kind": "3", **dict.fromkeys(names, 1)}
+        assert contains(source, instance) == validator.is_valid(instance), instance
+
+
 def test_one_of_required_names_excludes_the_others() -> None:
     source = SchemaCompiler({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]})
     assert contains(source, {"a": 1}) and contains(source, {"b": 1})
