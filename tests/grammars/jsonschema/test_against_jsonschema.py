@@ -112,7 +112,8 @@ def tagged(draw: st.DrawFn) -> Any:
     branches = []
     for _ in range(draw(st.integers(2, 5))):
         names = draw(st.lists(st.sampled_from("xyz"), unique=True, max_size=2))
-        branch: dict[str, Any] = {"properties": {name: draw(st.sampled_from([{"type": "integer"}, {"const": "a"}, {"enum": [0, "b"]}, {}])) for name in names}}
+        value = st.sampled_from([{"type": "integer"}, {"const": "a"}, {"enum": [0, "b"]}, {}])
+        branch: dict[str, Any] = {"properties": {name: draw(value) for name in names}}
         if draw(st.integers(0, 4)):
             values = st.lists(st.sampled_from(["a", "b", "c", 1]), min_size=1, max_size=2, unique=True)
             branch["properties"]["kind"] = {"enum": draw(values)}
