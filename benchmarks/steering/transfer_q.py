@@ -5,12 +5,13 @@
 Two rewards, each for free text and for a JSON document under a constraint:
 
     kind words   pleasant words minus unpleasant ones, counted in a small lexicon: every beginning tells
-    at the end   free text: 1 if it ends with "!"; JSON: the last field, "stars", as a share of 5. Shows only at the end
+    at the end   only whole texts are judged. Free text: 1 if it has ended, with "!"; JSON: 1 for three stars out of
+                 five, less by half for each star more or less, 0 as long as the document is not closed
 
 Methods: plain sampling, ARGS and Transfer Q* with the same top_k and alpha, all sampled at temperature 1. Transfer Q*
 runs max_rollout + 1 passes a token besides the model's own, so at equal compute the others may draw max_rollout + 2
 texts and keep the best by the reward itself ("best of"). Means over prompts with 95% intervals by bootstrap
-over prompts, and of the paired difference.
+over prompts, and of the paired difference. Settings were chosen on other subjects (`--tune`).
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ from intervals import interval, shown
 
 import guided
 from guided.demo.model import load_smollm2
+from processors.value.reward import TextReward
 
 SUBJECTS = [
     "a rainy day", "your neighbour's dog", "the new bridge", "breakfast", "an old violin", "the night train",
     "a lost umbrella", "the garden in June", "a school trip", "the harbour", "a broken clock", "the first snow",
     "a long letter", "the city library", "a mountain path", "the evening news",
 ]  # fmt: skip
+OTHERS = ["a walk by the river", "the bakery on the corner", "my first bicycle", "a cup of tea", "the old theatre",
+          "moving house"]  # fmt: skip
 KIND = set("good great love lovely happy joy beautiful wonderful nice best bright delicious friendly warm kind "
            "perfect amazing fun pleasant excellent enjoy charming peaceful".split())  # fmt: skip
 UNKIND = set("bad sad hate ugly awful terrible worst dark cold angry poor boring broken lost fear unpleasant "
@@ -54,81 +58,102 @@ def kind_words(texts: list[str]) -> list[float]:
     return [float(sum((word in KIND) - (word in UNKIND) for word in each)) for each in words]
 
 
-def ends_with_joy(texts: list[str]) -> list[float]:
-    return [float(text.rstrip().endswith("!")) for text in texts]
+def exclaimed(texts: list[str]) -> list[float]:
+    return [float(text.endswith("!<|im_end|>")) for text in texts]
 
 
-def stars(texts: list[str]) -> list[float]:
+def three_stars(texts: list[str]) -> list[float]:
     def one(text: str) -> float:
         try:
-            return float(json.loads(text)["stars"]) / 5
+            return 1 - abs(int(json.loads(text.removesuffix("<|im_end|>"))["stars"]) - 3) / 2
         except ValueError:
             return 0.0
 
     return [one(text) for text in texts]
 
 
+class Whole(TextReward):
+    """Shows the reward the end of the text as well: whether there is one."""
+
+    def texts(self, prompts: torch.Tensor, responses: Any) -> list[str]:
+        return [self.tokenizer.decode(each) for each in responses]
+
+
+SENTENCE, REVIEW = "Write one very short sentence about {}.", "Review {} as JSON with the fields review and stars (1 to 5)."
 TASKS = {
-    "JSON, at the end": ("Review {} as JSON with the fields review and stars (1 to 5).", SCHEMA, stars, 0.2),
-    "JSON, kind words": ("Review {} as JSON with the fields review and stars (1 to 5).", SCHEMA, kind_words, 0.5),
-    "text, at the end": ("Write one short sentence about {}.", None, ends_with_joy, 0.2),
-    "text, kind words": ("Write one short sentence about {}.", None, kind_words, 0.5),
+    "text, kind words": (SENTENCE, None, kind_words),
+    "JSON, kind words": (REVIEW, SCHEMA, kind_words),
+    "text, at the end": (SENTENCE, None, exclaimed),
+    "JSON, at the end": (REVIEW, SCHEMA, three_stars),
 }
+METHODS = ("transfer_q", "args", "plain")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=28)
     parser.add_argument("--prompts", type=int, default=len(SUBJECTS))
-    parser.add_argument("--top-k", type=int, default=5)
-    parser.add_argument("--max-rollout", type=int, default=10)
+    parser.add_argument("--top-k", type=int, default=8)
+    parser.add_argument("--max-rollout", type=int, default=6)
+    parser.add_argument("--alpha", type=float, default=0.1)
+    parser.add_argument("--tune", action="store_true", help="on other subjects, few of them")
     parser.add_argument("--only", nargs="*", help="task/method pairs, such as 'JSON, at the end/args'")
     parser.add_argument("--out", type=Path, default=Path("transfer_q.json"))
     given = parser.parse_args()
     record: dict[str, Any] = json.loads(given.out.read_text()) if given.only and given.out.exists() else {}
     loaded = load_smollm2()
     for task in TASKS:
-        for method in ("transfer_q", "args", "plain"):
+        for method in METHODS:
             name = f"{task}/{method}"
-            if given.only is None or name in given.only:
+            if given.only is None or name in given.only or task in given.only:
                 record[name] = run(loaded, task, method, given)
                 given.out.write_text(json.dumps(record, indent=1))
                 report(record)
 
 
 def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
-    prompt, schema, reward, alpha = TASKS[task]
+    prompt, schema, judge = TASKS[task]
     model, tokenizer = loaded.model, loaded.tokenizer
     tokenizer.padding_side = "left"
-    turns = [[{"role": "user", "content": prompt.format(subject)}] for subject in SUBJECTS[: given.prompts]]
+    subjects = OTHERS if given.tune else SUBJECTS[: given.prompts]
+    turns = [[{"role": "user", "content": prompt.format(subject)}] for subject in subjects]
     inputs = tokenizer.apply_chat_template(
         turns, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
     )
     draws = 1 if method == "transfer_q" else given.max_rollout + 2
+    reward = Whole(judge, tokenizer)
+    steer: dict[str, Any] = {"top_k": given.top_k}
     processor: Any = []
     if schema is not None:
         processor = guided.json(
             schema, tokenizer=tokenizer, model=model, max_new_tokens=given.tokens, whitespace="compact"
         )
     if method == "args":
-        processor = processor + guided.args(reward, tokenizer=tokenizer, weight=1 / alpha, top_k=given.top_k,
-                                            eos_ids=[model.generation_config.eos_token_id])  # fmt: skip
+        ends = [model.generation_config.eos_token_id]
+        processor = processor + guided.args(reward, tokenizer=tokenizer, weight=1 / given.alpha, eos_ids=ends, **steer)
     if method == "transfer_q":
-        processor = processor + guided.transfer_q(policy=model, reward=reward, tokenizer=tokenizer, top_k=given.top_k,
-                                                  alpha=alpha, max_rollout=given.max_rollout)  # fmt: skip
+        processor = processor + guided.transfer_q(policy=model, reward=reward, tokenizer=tokenizer, alpha=given.alpha,
+                                                  max_rollout=given.max_rollout, **steer)  # fmt: skip
     torch.manual_seed(0)
-    begin = time.perf_counter()
+    begin = time.process_time()
     out = model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=given.tokens, num_return_sequences=draws,
                          logits_processor=processor)  # fmt: skip
-    seconds = time.perf_counter() - begin
-    texts = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    seconds = time.process_time() - begin
+    written = [_upto(row, model.generation_config.eos_token_id) for row in out[:, inputs["input_ids"].shape[1] :]]
+    texts = reward.texts(torch.empty(0), written)
     if schema is not None:
         from jsonschema import validate
 
         for text in texts:
-            validate(json.loads(text), schema)
-    rewards = np.array(reward(texts)).reshape(-1, draws)
-    return {"rewards": rewards.tolist(), "seconds": seconds, "texts": texts[:: max(1, draws)]}
+            validate(json.loads(text.removesuffix("<|im_end|>")), schema)
+    rewards = np.array(judge(texts)).reshape(-1, draws)
+    return {"rewards": rewards.tolist(), "cpu_seconds": seconds, "texts": texts[:: max(1, draws)]}
+
+
+def _upto(row: torch.Tensor, end: int) -> torch.Tensor:
+    """The row up to its first end, which stays."""
+    places = (row == end).nonzero()
+    return row if not len(places) else row[: int(places[0]) + 1]
 
 
 def report(record: dict[str, Any]) -> None:
@@ -149,7 +174,7 @@ def report(record: dict[str, Any]) -> None:
                     cells.append(f"{difference:+.2f} [{low:+.2f}, {high:+.2f}]")
             else:
                 cells += ["", ""]
-            print(f"| {task} | {method} | {' | '.join(cells)} |")
+            print(f"| {task} | {method} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

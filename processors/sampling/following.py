@@ -25,6 +25,7 @@ from processors.prefix import EXTENDS, FOREIGN, Cursor, Generation
 __all__ = ["Follower", "Track"]
 
 _REMEMBERED = 8  # generations that are kept: interleaved loops on one object
+_NOTES = 64  # last notes of a track that are kept: so far back may a draft be rejected
 _ANY_TOKEN = 1 << 62
 
 Note = Any
@@ -34,8 +35,8 @@ Judge = Callable[[float, Note, int], float]
 class Track:
     """One sequence's feedback: `value` before the next token, and the notes that judge the tokens to come.
 
-    `judge(value, note, token)` gives the next value; a token without a note (nobody was called at its prefix) leaves
-    the value as it is.
+    `judge(value, note, token)` gives the next value; a token without a note (nobody was called at its prefix, or it has
+    been forgotten, after `_NOTES` further tokens) leaves the value as it is.
     """
 
     __slots__ = ("_judge", "_notes", "_values")
@@ -57,6 +58,8 @@ class Track:
         note = self._notes[-1]
         self._values.append(self.value if note is None else self._judge(self.value, note, token))
         self._notes.append(None)
+        if len(self._notes) > _NOTES:
+            self._notes[-1 - _NOTES] = None
         return True
 
     def rollback(self, n_tokens: int) -> None:

@@ -48,8 +48,8 @@ class MirostatWarning(UserWarning):
 class _Kept:
     """What may be chosen next: token ids in ascending order, and their surprise in bits."""
 
-    ids: npt.NDArray[np.int64]
-    bits: npt.NDArray[np.float64]
+    ids: npt.NDArray[np.int32]
+    bits: npt.NDArray[np.floating[Any]]
 
     def surprise(self, token: int) -> float | None:
         at = int(np.searchsorted(self.ids, token))
@@ -175,14 +175,17 @@ class MirostatProcessor(LogitsProcessor):
     def _best(self, bits: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
         """Version 1: bool [rows, width], the best k tokens of each row."""
         width = bits.shape[1]
-        s = zipf_exponent(bits.topk(min(self.m, width), largest=False).values).tolist()
-        ranks = [zipf_rank(each, level, width) for each, level in zip(s, mu.tolist(), strict=True)]
-        k = [width if rank >= width else max(1, round(rank)) for rank in ranks]
-        most = max(k)
-        places = bits.topk(most, largest=False).indices
-        kept = torch.arange(most, device=bits.device) < torch.tensor(k, device=bits.device)[:, None]
-        kept &= bits.gather(1, places) < math.inf
-        return torch.zeros_like(bits, dtype=torch.bool).scatter_(1, places, kept)
+        best = bits.topk(min(self.m, width), largest=False)
+        keep = bits < math.inf
+        exponents = zipf_exponent(best.values).tolist()
+        for r, (s, level) in enumerate(zip(exponents, mu.tolist(), strict=True)):
+            rank = zipf_rank(s, level, width)
+            if rank < width - 0.5:  # else all stay; mostly a few do, and those have been found
+                k = max(1, round(rank))
+                few = k <= best.indices.shape[1]
+                places = best.indices[r, :k] if few else bits[r].topk(k, largest=False, sorted=False).indices
+                keep[r] &= torch.zeros_like(keep[r]).index_fill_(0, places, True)
+        return keep
 
     def _note(self, tracks: list[Any], scores: torch.Tensor, keep: torch.Tensor, bits: torch.Tensor) -> None:
         rows, ids = (part.cpu().numpy() for part in keep.nonzero(as_tuple=True))
@@ -192,7 +195,7 @@ class MirostatProcessor(LogitsProcessor):
         for r, track in enumerate(tracks):
             part = slice(ends[r], ends[r + 1])
             silent = choices[r] <= 1 and self.forced == "skip"
-            track.leave(None if silent else _Kept(ids[part].copy(), kept[part].copy()))
+            track.leave(None if silent else _Kept(ids[part].astype(np.int32), kept[part].copy()))
 
 
 MirostatProcessor.__call__.__signature__ = inspect.signature(MirostatProcessor.__call__)  # type: ignore[attr-defined]
