@@ -81,7 +81,15 @@ if TYPE_CHECKING:
         not_degenerate,
         superposed_decoding,
     )
-    from guided.spans import Projection, Span, exact_extract, marked_texts, project_label
+    from guided.spans import (
+        Projection,
+        ReverseScore,
+        Span,
+        exact_extract,
+        marked_texts,
+        project_label,
+        rerank_projections,
+    )
     from guided.speculation.loop import SpeculationWarning
     from guided.speculation.stats import Stats
     from guided.steering import (
@@ -138,6 +146,7 @@ __all__ = [
     "Projection",
     "RegexError",
     "Region",
+    "ReverseScore",
     "SchemaError",
     "Span",
     "SpeculationWarning",
@@ -206,6 +215,7 @@ __all__ = [
     "rapid",
     "regex",
     "repeat",
+    "rerank_projections",
     "set_memory_limit",
     "speculative",
     "stats",
@@ -261,7 +271,15 @@ _HOMES = {
         "not_degenerate",
         "superposed_decoding",
     ),
-    "guided.spans": ("Projection", "Span", "exact_extract", "marked_texts", "project_label"),
+    "guided.spans": (
+        "Projection",
+        "ReverseScore",
+        "Span",
+        "exact_extract",
+        "marked_texts",
+        "project_label",
+        "rerank_projections",
+    ),
     "guided.tokenizers": ("use_tokenizer",),
     "guided.generation": ("GenerationOutput", "generate", "speculative"),
     "guided.speculation.loop": ("SpeculationWarning",),

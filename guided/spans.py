@@ -7,5 +7,14 @@ from __future__ import annotations
 
 from processors.spans.codec import Projection, marked_texts, project_label
 from processors.spans.extract import Span, exact_extract
+from processors.spans.rerank import ReverseScore, rerank_projections
 
-__all__ = ["Projection", "Span", "exact_extract", "marked_texts", "project_label"]
+__all__ = [
+    "Projection",
+    "ReverseScore",
+    "Span",
+    "exact_extract",
+    "marked_texts",
+    "project_label",
+    "rerank_projections",
+]

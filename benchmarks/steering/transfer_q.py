@@ -45,7 +45,7 @@ UNKIND = set("bad sad hate ugly awful terrible worst dark cold angry poor boring
 SCHEMA = {
     "type": "object",
     "properties": {
-        "review": {"type": "string", "minLength": 5, "maxLength": 60},
+        "review": {"type": "string", "minLength": 5, "maxLength": 40},
         "stars": {"type": "integer", "minimum": 1, "maximum": 5},
     },
     "required": ["review", "stars"],
@@ -79,7 +79,10 @@ class Whole(TextReward):
         return [self.tokenizer.decode(each) for each in responses]
 
 
-SENTENCE, REVIEW = "Write one very short sentence about {}.", "Review {} as JSON with the fields review and stars (1 to 5)."
+SENTENCE, REVIEW = (
+    "Write one very short sentence about {}.",
+    "Review {} as JSON with the fields review and stars (1 to 5).",
+)
 TASKS = {
     "text, kind words": (SENTENCE, None, kind_words),
     "JSON, kind words": (REVIEW, SCHEMA, kind_words),
@@ -91,10 +94,10 @@ METHODS = ("transfer_q", "args", "plain")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=28)
-    parser.add_argument("--prompts", type=int, default=len(SUBJECTS))
-    parser.add_argument("--top-k", type=int, default=8)
-    parser.add_argument("--max-rollout", type=int, default=6)
+    parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--prompts", type=int, default=10)
+    parser.add_argument("--top-k", type=int, default=5)
+    parser.add_argument("--max-rollout", type=int, default=4)
     parser.add_argument("--alpha", type=float, default=0.1)
     parser.add_argument("--tune", action="store_true", help="on other subjects, few of them")
     parser.add_argument("--only", nargs="*", help="task/method pairs, such as 'JSON, at the end/args'")

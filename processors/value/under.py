@@ -5,7 +5,8 @@ At each call the constraint has just masked the same rows, so its cursors stand 
 copied, and the constraint's own never move.
 
 A rollout is only worth reading if it can be finished, so it has a budget: at most `length` tokens, or as many as the
-shortest completion takes, and never more than the generation itself has left.
+shortest completion takes, and never more than the generation itself has left. Where the constraint cannot tell how much
+that is (context-free grammars), rollouts stay inside it and are cut after `length` tokens.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from grammars.errors import BudgetExceeded, GrammarError
 from processors.constraint import ConstraintProcessor
 from processors.kernels import Masker
 from processors.prefix import Cursor
@@ -40,7 +42,10 @@ class Branches:
         """Give every text a budget of about `length` tokens, its end included; the largest that was needed."""
         for i, cursor in enumerate(self._cursors):
             if cursor is not None:
-                least = cursor.matcher.min_tokens() + 1  # type: ignore[attr-defined]
+                try:
+                    least = cursor.matcher.min_tokens() + 1  # type: ignore[attr-defined]
+                except (GrammarError, BudgetExceeded):  # it cannot be told
+                    continue
                 wanted = max(length, least)
                 given = self._left[i]
                 self._left[i] = wanted if given is None else min(wanted, given)

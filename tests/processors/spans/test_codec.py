@@ -51,6 +51,50 @@ def test_exact_search_equals_brute_force(words: list[str], seed: int, n_best: in
     assert len({each.text for each in found}) == len(found)
 
 
+@given(st.integers(0, 2**16), st.integers(1, 9), st.integers(1, 3), st.integers(0, 4), st.integers(1, 5))
+def test_the_faster_bound(seed: int, size: int, n_best: int, look_ahead: int, batch: int) -> None:
+    """Its texts are texts with their right probability, no better than the best; far ahead it is the exact bound."""
+    table, template = random_table(seed, len(WORDS.words)), " ".join("ABCDABCDA"[:size])
+    options: dict[str, Any] = {"tokenizer": WORDS, "n_best": n_best, "end_ids": [0], "batch": batch}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "Teacher", TableTeacher)
+        exact = project_label(table, {}, template, **options)
+        hasty = project_label(table, {}, template, **options, look_ahead=look_ahead)
+        patient = project_label(table, {}, template, **options, look_ahead=99)
+    assert patient == exact
+    ids = WORDS(template, False)["input_ids"]
+    expected = brute_force(table, ids, [WORDS.words.index("[")], [WORDS.words.index("]")])
+    assert len(hasty) == len(exact)
+    for best, each in zip(exact, hasty, strict=True):
+        i = len(template[: each.start].split())
+        assert each.log_prob == pytest.approx(expected[i, i + len(each.span.split())])
+        assert each.log_prob <= best.log_prob + 1e-9
+    assert len({each.text for each in hasty}) == len(hasty)
+
+
+def test_the_faster_bound_by_its_definition() -> None:
+    """What is dropped: an opening no better than as much of the best text as is written up to its closing mark."""
+    p = {"[": 0.5, "A": 0.4, "]": 0.05}
+
+    def table(prefix: tuple[int, ...]) -> list[float]:
+        """A dear closing mark; an opening mark gets cheaper, and the texts with it, from left to right."""
+        opened = WORDS.words.index("[") in prefix
+        weight = {WORDS.words.index(word): each for word, each in p.items()}
+        if not opened:
+            weight[WORDS.words.index("[")] = 0.3 + 0.1 * len(prefix)
+        row = [weight.get(k, 0.001) for k in range(len(WORDS.words))]
+        return [each / sum(row) for each in row]
+
+    read: dict[int | None, int] = {}
+    for look_ahead in (None, 0, 99):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(codec, "Teacher", TableTeacher)
+            table.rows = 0  # type: ignore[attr-defined]
+            project_label(table, {}, "A A A A A A", tokenizer=WORDS, end_ids=[0], batch=1, look_ahead=look_ahead)
+            read[look_ahead] = table.rows  # type: ignore[attr-defined]
+    assert read[0] < read[None] and read[0] < read[99]
+
+
 def test_bounds_save_rows_on_a_sharp_model() -> None:
     """A sharp model reads fewer rows than the 78 of brute force, though its marks are as random."""
     rows = []
@@ -112,7 +156,8 @@ def test_texts_for_a_choice_constraint() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"n_best": 0}, {"boundaries": "line"}, {"opening": " "}, {"closing": "A"}, {"opening": " A"}]
+    "wrong",
+    [{"n_best": 0}, {"boundaries": "line"}, {"opening": " "}, {"closing": "A"}, {"opening": " A"}, {"look_ahead": -1}],
 )
 def test_settings_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(GenerationError):
