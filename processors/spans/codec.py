@@ -161,7 +161,7 @@ def project_label(
     look_ahead: int | None = None,
     batch: int = 16,
 ) -> list[Projection]:
-    """The `n_best` most probable ways to put one pair of marks into `template`, best first; exact, unless told to hurry.
+    """The `n_best` most probable ways to put one pair of marks into `template`, best first; exact unless told to hurry.
 
     `inputs`      the prompt, tokenized: input_ids [1, n], with the marked sentence; or an encoder's, for translation
                   models
