@@ -9,14 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _trie_child, _u8
+from grammars.kernels.frames import _context, _i32, _trie_child, _u8
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import I8, I32, I64, U8, _i4
 
 NEVER = 1 << 29
 
 
 @kernel
-def spelling_costs(address, text, out):
+def spelling_costs(address, text: U8, out: I32):
     """out[i] = fewest tokens that spell text[i:] (uint8), for every i; NEVER where the vocabulary cannot."""
     ctx = _context(address)
     tbyte, tend, ttok, rootc = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, ROOTC)
@@ -181,7 +182,7 @@ def _array_cost(aspec, a, ncost, table):
 
 
 @kernel
-def solve_costs(address, kinds, ncost, stcost, ospec_table, aspec_table, stack):
+def solve_costs(address, kinds: I8, ncost: I32, stcost: I32, ospec_table: I32, aspec_table: I32, stack: I64):
     """Fill ncost int32[N], stcost int32[S] and the cost columns of the tables; number of rounds.
 
     kinds: int8[S], 1 a state of a literal trie over bytes, 2 over code points, 0 of a trie of keys.

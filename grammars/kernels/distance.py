@@ -13,7 +13,6 @@ from grammars.kernels.frames import (
     _cheapest_around,
     _context,
     _fill_cost,
-    _i4,
     _i32,
     _i64,
     _is_unique,
@@ -21,6 +20,7 @@ from grammars.kernels.frames import (
     _refresh_object,
 )
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import I64, _i4
 
 FAR = 1 << 40
 NEVER_REACHED = 1 << 29
@@ -316,7 +316,7 @@ def _add_frame(mat, scr, total, f):
 
 
 @kernel
-def recost(address, states):
+def recost(address, states: I64):
     """Work out the costs of all frames of the states at the offsets `states` (int64): tables have been filled since."""
     ctx = _context(address)
     mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)

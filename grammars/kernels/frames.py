@@ -7,59 +7,10 @@ frame counts items. A change makes a new record; the parent link stays. `layout`
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, types
-from numba.extending import intrinsic
 
 from grammars.kernels.cache import inner
 from grammars.kernels.layout import *
-
-
-@intrinsic  # type: ignore[misc]
-def _pointer32(typingctx, address):  # type: ignore[no-untyped-def]
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.int32)(types.int64), codegen
-
-
-@intrinsic  # type: ignore[misc]
-def _pointer8(typingctx, address):  # type: ignore[no-untyped-def]
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.uint8)(types.int64), codegen
-
-
-@intrinsic  # type: ignore[misc]
-def _pointer64(typingctx, address):  # type: ignore[no-untyped-def]
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.int64)(types.int64), codegen
-
-
-@intrinsic  # type: ignore[misc]
-def _i4(typingctx, base, index):  # type: ignore[no-untyped-def]
-    """int32 at base + 4 * index, as int64."""
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        i32 = context.get_value_type(types.int32)
-        pointer = builder.gep(builder.inttoptr(args[0], i32.as_pointer()), [args[1]])
-        return builder.sext(builder.load(pointer), context.get_value_type(types.int64))
-
-    return types.int64(types.int64, types.int64), codegen
-
-
-@intrinsic  # type: ignore[misc]
-def _u1(typingctx, base, index):  # type: ignore[no-untyped-def]
-    """uint8 at base + index, as int64."""
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        i8 = context.get_value_type(types.uint8)
-        pointer = builder.gep(builder.inttoptr(args[0], i8.as_pointer()), [args[1]])
-        return builder.zext(builder.load(pointer), context.get_value_type(types.int64))
-
-    return types.int64(types.int64, types.int64), codegen
+from grammars.kernels.pointers import _i4, _pointer64, _u1, carray
 
 
 @inner

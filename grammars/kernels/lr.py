@@ -16,8 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner
-from grammars.kernels.frames import _alloc, _i4, _i32, _i64, _mix, _note
+from grammars.kernels.frames import _alloc, _i32, _i64, _mix, _note
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import _i4
 
 
 @inner

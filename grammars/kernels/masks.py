@@ -7,12 +7,12 @@ frontiers, and walks literal tries and closed sets of keys from the root (`walk`
 from __future__ import annotations
 
 import numpy as np
-from numba import carray
 
 from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import FAR, _limit_inside
-from grammars.kernels.frames import _context, _due, _i4, _i32, _i64, _mix, _note, _pointer32, _reach
+from grammars.kernels.frames import _context, _due, _i32, _i64, _mix, _note, _reach
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import I32, _i4, _pointer32, carray
 from grammars.kernels.values import MARGIN
 from grammars.kernels.walk import _heavy, _try_out, _unite, _walk
 
@@ -181,7 +181,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
 
 
 @kernel
-def fill(address, row, budget):
+def fill(address, row: I32, budget):
     """Write the mask of the matcher's state into `row`; a status code.
 
     `budget` >= 0: only tokens after which at most `budget` more are needed. Masks that the budget cuts are not

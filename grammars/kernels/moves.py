@@ -7,11 +7,11 @@ and frames lie in order of creation, so going back means cutting the arena off a
 from __future__ import annotations
 
 import numpy as np
-from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _alloc, _context, _i4, _i32, _i64, _mix, _pointer8, _u1, _u8
+from grammars.kernels.frames import _alloc, _context, _i32, _i64, _mix, _u8
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import U8, _i4, _pointer8, _u1, carray
 from grammars.kernels.step import _close, _step
 from grammars.kernels.values import MARGIN
 
@@ -133,7 +133,7 @@ def rollback(address, state, end):
 
 
 @kernel
-def forced(address, out):
+def forced(address, out: U8):
     """Write the bytes that must follow (while exactly one byte may, and the document may not end) to `out` (uint8).
 
     Returns their number; a status where a part of the grammar is missing. The matcher is unchanged.

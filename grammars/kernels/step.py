@@ -6,7 +6,6 @@ from grammars.kernels.cache import inner
 from grammars.kernels.frames import (
     _alloc,
     _copy_frame,
-    _i4,
     _i32,
     _is_unique,
     _joined,
@@ -21,6 +20,7 @@ from grammars.kernels.frames import (
 )
 from grammars.kernels.layout import *
 from grammars.kernels.lr import _lr_close
+from grammars.kernels.pointers import _i4
 from grammars.kernels.spelling import _decode
 from grammars.kernels.values import _is_fresh, _repeats, _step_terminal, _term_alive, _with_item, _word_alive
 

@@ -8,11 +8,11 @@ take tokens away from the row without bounds (`cut`), so a string has one pass h
 from __future__ import annotations
 
 import numpy as np
-from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _i64, _mix, _pointer32, _u1, _u8
+from grammars.kernels.frames import _context, _i32, _i64, _mix, _u8
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import I32, I64, U8, U16, _i4, _pointer32, _u1, carray
 from grammars.kernels.walk import _allow, _entry_key
 
 
@@ -56,7 +56,7 @@ def _forbid_below(row, needs, i, end, ttok, dup):
 
 
 @kernel
-def tier1(address, q, low, high, limit, like, old, row, out, levels, needs):
+def tier1(address, q, low, high, limit, like, old: I32, row: I32, out: I32, levels: I64, needs: U16):
     """Write the tokens of state q to `row` (int32[W]) and its frontier to `out` (int32, three words an item).
 
     low, high: characters still due and still allowed (high -1: no limit). `limit`: only tokens that leave at most so
@@ -209,7 +209,7 @@ def tier1(address, q, low, high, limit, like, old, row, out, levels, needs):
 
 
 @kernel
-def cut(address, needs, items, low, high, row, out):
+def cut(address, needs: U16, items: I32, low, high, row: I32, out: I32):
     """Row and frontier of a state with low..high characters to come (high -1: any), from those without bounds.
 
     needs, items [n, 3], row: as `tier1` made them, row to be changed. Writes the items that remain to `out` [n, 2];
@@ -239,7 +239,7 @@ def cut(address, needs, items, low, high, row, out):
 
 
 @kernel
-def measure_trie(tbyte, tparent, group, work, signature, characters, most):
+def measure_trie(tbyte: U8, tparent: I32, group: U8, work: I32, signature: I64, characters: U8, most: U8):
     """Per trie node: groups of bytes on the paths from it down (int64), characters that begin on the path to it and,
     at most, to a node below (uint8, 255: or more). work: int32[N].
 
@@ -280,7 +280,7 @@ def measure_trie(tbyte, tparent, group, work, signature, characters, most):
 
 
 @kernel
-def merge(address, front, first, stop, mbyte, mend, mtok, mlist, work):
+def merge(address, front: I32, first, stop, mbyte: U8, mend: I32, mtok: I32, mlist: I32, work: I64):
     """Lay the sub-tries below the frontier nodes [first, stop) over each other, in preorder.
 
     A merged node stands for the trie nodes that the same bytes reach from different frontier nodes; it lists their
@@ -387,7 +387,7 @@ def _order(node, tbyte):
 
 
 @kernel
-def copy_row(address, row):
+def copy_row(address, row: I32):
     """Write `row` to the packed row at an address."""
     store = carray(_pointer32(address), (row.size,))
     for w in range(row.size):
@@ -396,7 +396,7 @@ def copy_row(address, row):
 
 
 @kernel
-def rehash(keys, values, new_keys, new_values):
+def rehash(keys: I64, values: I64, new_keys: I64, new_values: I64):
     """Move the entries of one open-addressing table into a larger one (sizes are powers of two)."""
     from_size = keys.size
     for i in range(from_size):
@@ -408,7 +408,7 @@ def rehash(keys, values, new_keys, new_values):
 
 
 @kernel
-def insert(keys, values, key, value):
+def insert(keys: I64, values: I64, key, value):
     """Enter one key; the value first, so that a reader on another thread never sees a key without its value."""
     place = _slot(keys, key)
     values[place] = value
@@ -417,7 +417,7 @@ def insert(keys, values, key, value):
 
 
 @kernel
-def enter(keys, values, q, low, high, limit, value):
+def enter(keys: I64, values: I64, q, low, high, limit, value):
     """Enter an entry's number; the value first, so that a reader on another thread never sees a key without it."""
     key = _entry_key(q, low, high, limit)
     place = _slot(keys, key)

@@ -12,23 +12,11 @@ M_CHECK, and the tokens concerned are tried out one by one at the end (`masks`).
 from __future__ import annotations
 
 import numpy as np
-from numba import carray
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import (
-    _alloc,
-    _context,
-    _copy_frame,
-    _i4,
-    _i32,
-    _i64,
-    _mix,
-    _note,
-    _pointer8,
-    _refresh_array,
-    _u1,
-)
+from grammars.kernels.frames import _alloc, _context, _copy_frame, _i32, _i64, _mix, _note, _refresh_array
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import _i4, _pointer8, _u1, carray
 from grammars.kernels.spelling import _escape, _hex
 
 FARTHEST = 1_000_000_000  # exponents beyond are all alike

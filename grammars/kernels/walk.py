@@ -8,27 +8,23 @@ the frontier adds under the real frames. One `_step` a visited node, 10 to 30 ns
 from __future__ import annotations
 
 import numpy as np
-from numba import carray
 
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
 from grammars.kernels.frames import (
     _due,
-    _i4,
     _i32,
     _i64,
     _is_unique,
     _mix,
     _note,
-    _pointer8,
-    _pointer32,
     _trie_child,
-    _u1,
     _u8,
     _with_extra,
     _with_property,
 )
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import _i4, _pointer8, _pointer32, _u1, carray
 from grammars.kernels.spelling import _decode
 from grammars.kernels.step import _can_complete, _child, _close, _step, _usable
 from grammars.kernels.values import _is_used, _prefix_of, _value_hash

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from numba import njit
 
-from grammars.kernels import cache
+from grammars.kernels import through_numba as cache
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["ingredients", "as numba does"])
@@ -61,3 +65,16 @@ def test_a_kernel_is_stamped_over_the_whole_folder() -> None:
 def test_all_names_that_are_replaced_are_there() -> None:
     """Else the first start takes twice as long: numba has changed."""
     assert cache._KNOWN
+
+
+def test_kernels_compile_with_numba_as_well() -> None:
+    """In a process that asks for it; the smaller ones, for time."""
+    use = (
+        "import numpy as np; from grammars.kernels import tier1; from grammars.automaton.arrays import address;"
+        "row, to = np.arange(4, dtype=np.int32), np.zeros(4, np.int32); tier1.copy_row(address(to), row);"
+        "assert to.tolist() == [0, 1, 2, 3]; assert hasattr(tier1.copy_row, 'py_func');"
+        "keys, values = np.zeros(8, np.int64), np.zeros(8, np.int64); tier1.insert(keys, values, 5, 7);"
+        "assert values[keys == 5].tolist() == [7]"
+    )
+    environment = {**os.environ, "GUIDED_KERNELS": "numba", "PYTHONPATH": str(Path(__file__).parents[3])}
+    subprocess.run([sys.executable, "-c", use], check=True, env=environment, timeout=120)

@@ -1,0 +1,54 @@
+"""Memory by address for numba (see `pointers`): addresses as pointers, and loads through them."""
+
+from __future__ import annotations
+
+from numba import types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def _pointer32(typingctx, address):
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int32)(types.int64), codegen
+
+
+@intrinsic
+def _pointer8(typingctx, address):
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.uint8)(types.int64), codegen
+
+
+@intrinsic
+def _pointer64(typingctx, address):
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(types.int64), codegen
+
+
+@intrinsic
+def _i4(typingctx, base, index):
+    """int32 at base + 4 * index, as int64."""
+
+    def codegen(context, builder, signature, args):
+        i32 = context.get_value_type(types.int32)
+        pointer = builder.gep(builder.inttoptr(args[0], i32.as_pointer()), [args[1]])
+        return builder.sext(builder.load(pointer), context.get_value_type(types.int64))
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def _u1(typingctx, base, index):
+    """uint8 at base + index, as int64."""
+
+    def codegen(context, builder, signature, args):
+        i8 = context.get_value_type(types.uint8)
+        pointer = builder.gep(builder.inttoptr(args[0], i8.as_pointer()), [args[1]])
+        return builder.zext(builder.load(pointer), context.get_value_type(types.int64))
+
+    return types.int64(types.int64, types.int64), codegen
