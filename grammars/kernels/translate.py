@@ -2,7 +2,7 @@
 
 Where it sits: `machinecode` hands it the kernels of a group and compiles what comes back. Numba compiles the same
 functions (`through_numba`), but its front end takes 20 s of a first start, this one a third of a second, since there is
-so little to decide here. Python itself, and numba, judge it in the tests.
+so little to decide here. Python itself judges it in the tests.
 
 The one idea: every number is an int64 (or a truth value, or, between np.uint64 and np.int64, unsigned), every array a
 pointer and a size. A function is translated for the types that it is called with, calls within it first; its variables
@@ -22,59 +22,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from grammars.kernels.emit import (
+    ARRAYS,
+    BOOL,
+    ELEMENTS,
+    INT,
+    PLACES,
+    UINT,
+    Array,
+    Emitter,
+    Pointer,
+    Type,
+    Untranslatable,
+    Value,
+    join,
+    llvm_type,
+)
 from grammars.kernels.layout import MAT, SCR
 
 __all__ = ["ARRAYS", "Array", "Inner", "Module", "Pointers", "Untranslatable"]
-
-# element types: LLVM's type, bytes, how a load becomes an int64
-_ELEMENTS = {
-    "int64": ("i64", 8, ""),
-    "int32": ("i32", 4, "sext"),
-    "int8": ("i8", 1, "sext"),
-    "uint16": ("i16", 2, "zext"),
-    "uint8": ("i8", 1, "zext"),
-}
-# what is told apart in memory; the first three are int64 arrays
-_PLACES = ("context", "arena", "scratch", *_ELEMENTS)
-
-
-class Untranslatable(Exception):
-    """A kernel uses a form of Python that is not known here."""
-
-
-@dataclass(frozen=True)
-class Array:
-    """Type of an array: its elements, and where it lies as far as that is known."""
-
-    element: str
-    place: str = ""
-
-    @property
-    def tag(self) -> str:
-        """Metadata of its loads and stores."""
-        return f"!tbaa !{2 * _PLACES.index(self.place or self.element) + 2}"
-
-
-@dataclass(frozen=True)
-class Pointer:
-    """Type of an address that `carray` makes an array of."""
-
-    element: str
-
-
-INT, BOOL, UINT = "int", "bool", "unsigned"
-Type = str | Array | Pointer | tuple[Any, ...]
-ARRAYS = {
-    "I8": Array("int8"), "I32": Array("int32"), "I64": Array("int64"), "U8": Array("uint8"), "U16": Array("uint16"),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Value:
-    """A translated expression: an operand, of arrays pointer and size, of tuples their parts."""
-
-    type: Type
-    text: Any
 
 
 @dataclass
@@ -115,27 +81,6 @@ def definition(function: Callable[..., Any]) -> ast.FunctionDef:
     return _functions_of(code.co_filename)[code.co_name, code.co_firstlineno]
 
 
-def _llvm(kind: Type) -> str:
-    if isinstance(kind, tuple):
-        return "{" + ", ".join(map(_llvm, kind)) + "}"
-    if isinstance(kind, Array):
-        return "{ptr, i64}"
-    return "i1" if kind == BOOL else "i64"
-
-
-def join(one: Type | None, other: Type) -> Type:
-    """The type that holds both."""
-    if one is None or one == other:
-        return other
-    if {one, other} == {INT, BOOL}:
-        return INT
-    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
-        return tuple(join(a, b) for a, b in zip(one, other, strict=True))
-    if isinstance(one, Array) and isinstance(other, Array) and one.element == other.element:
-        return Array(one.element)
-    raise Untranslatable(f"{one} and {other} in one place")
-
-
 class Module:
     """Functions translated so far, each once for the types it is called with."""
 
@@ -161,28 +106,22 @@ class Module:
     def text(self) -> str:
         """All of it, in LLVM's assembly."""
         lines = ["declare void @llvm.trap()", '!0 = !{!"kernels"}']
-        for k, place in enumerate(_PLACES):
+        for k, place in enumerate(PLACES):
             lines.append(f'!{2 * k + 1} = !{{!"{place}", !0, i64 0}}')
             lines.append(f"!{2 * k + 2} = !{{!{2 * k + 1}, !{2 * k + 1}, i64 0}}")
         return "\n".join([*lines, *self.texts])
 
 
-_INTEGER = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor",
-    ast.LShift: "shl", ast.RShift: "ashr",
-}  # fmt: skip
-_ORDER = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
-
-
-class _Body:
+class _Body(Emitter):
     """One function: statements to blocks, variables to stack slots (which LLVM makes registers of)."""
 
     def __init__(self, module: Module, function: Callable[..., Any], types: tuple[Type, ...]) -> None:
-        self.module = module
+        self.module, self.checked = module, module.checked
         self.globals = function.__globals__
         closure = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         self.free = {name: cell.cell_contents for name, cell in closure}
         self.tree = definition(function)
+        self.line = self.tree.lineno
         self.names = [a.arg for a in self.tree.args.args]
         if len(self.names) != len(types):
             raise Untranslatable(f"{function.__name__} takes {len(self.names)} arguments, not {len(types)}")
@@ -194,10 +133,7 @@ class _Body:
         """The function's text; passes are made until the types of variables and result stand."""
         while True:
             before = (dict(self.variables), self.result)
-            self.lines: list[str] = []
-            self.slots: list[str] = []
-            self.counter = 0
-            self.done = False
+            self.begin()
             self.loops: list[tuple[str, str, list[bool]]] = []
             self.block(self.tree.body)
             if before == (self.variables, self.result):
@@ -208,12 +144,12 @@ class _Body:
         return "\n".join([*header, *self.entry(), *self.slots, *self.lines, "}"])
 
     def returned(self) -> str:
-        return "void" if self.result is None else _llvm(self.result)
+        return "void" if self.result is None else llvm_type(self.result)
 
     def parameters(self) -> list[str]:
         parts = []
         for k, kind in enumerate(self.arguments):
-            parts += [f"ptr %a{k}", f"i64 %a{k}n"] if isinstance(kind, Array) else [f"{_llvm(kind)} %a{k}"]
+            parts += [f"ptr %a{k}", f"i64 %a{k}n"] if isinstance(kind, Array) else [f"{llvm_type(kind)} %a{k}"]
         return parts
 
     def entry(self) -> list[str]:
@@ -222,7 +158,7 @@ class _Body:
             if isinstance(kind, Array):
                 lines += [f"%v.{name} = alloca ptr", f"%v.{name}.n = alloca i64"]
             elif isinstance(kind, str):
-                lines += [f"%v.{name} = alloca {_llvm(kind)}", f"store {_llvm(kind)} 0, ptr %v.{name}"]
+                lines += [f"%v.{name} = alloca {llvm_type(kind)}", f"store {llvm_type(kind)} 0, ptr %v.{name}"]
             else:
                 raise Untranslatable(f"line {self.tree.lineno}: a variable of type {kind}")
         kept, self.lines = self.lines, lines
@@ -234,51 +170,6 @@ class _Body:
 
     # ------------------------------------------------------------------------------------------------ small parts
 
-    def new(self, text: str) -> str:
-        """A new register holding the instruction's result."""
-        self.counter += 1
-        self.lines.append(f"%t{self.counter} = {text}")
-        return f"%t{self.counter}"
-
-    def label(self) -> str:
-        self.counter += 1
-        return f"b{self.counter}"
-
-    def open(self, label: str) -> None:
-        self.lines.append(f"{label}:")
-        self.done = False
-
-    def jump(self, label: str) -> None:
-        if not self.done:
-            self.lines.append(f"br label %{label}")
-            self.done = True
-
-    def branch(self, condition: str, yes: str, no: str) -> None:
-        self.lines.append(f"br i1 {condition}, label %{yes}, label %{no}")
-        self.done = True
-
-    def fail(self, node: ast.AST, why: str = "") -> Untranslatable:
-        return Untranslatable(f"line {getattr(node, 'lineno', '?')}: {ast.unparse(node)} {why}")
-
-    def converted(self, value: Value, kind: Type) -> Value:
-        if value.type == kind or (isinstance(value.type, Array) and isinstance(kind, Array)):
-            return Value(kind, value.text)
-        if isinstance(kind, tuple):
-            return Value(kind, [self.converted(v, k) for v, k in zip(value.text, kind, strict=True)])
-        if value.type == BOOL and kind == INT:
-            return Value(INT, self.new(f"zext i1 {value.text} to i64"))
-        raise Untranslatable(f"line {self.tree.lineno}: {value.type} as {kind}")
-
-    def truth(self, value: Value) -> str:
-        if value.type == BOOL:
-            return str(value.text)
-        return self.new(f"icmp ne i64 {self.number(value).text}, 0")
-
-    def number(self, value: Value) -> Value:
-        if value.type == UINT:
-            return value
-        return self.converted(value, INT)
-
     def store(self, name: str, value: Value) -> None:
         kind = self.variables[name]
         value = self.converted(value, kind)
@@ -286,34 +177,7 @@ class _Body:
             self.lines.append(f"store ptr {value.text[0]}, ptr %v.{name}")
             self.lines.append(f"store i64 {value.text[1]}, ptr %v.{name}.n")
         else:
-            self.lines.append(f"store {_llvm(kind)} {value.text}, ptr %v.{name}")
-
-    def place(self, array: Value, index: Value) -> str:
-        kind = array.type
-        if not isinstance(kind, Array):
-            raise Untranslatable(f"line {self.tree.lineno}: an index into {kind}")
-        at = self.number(index).text
-        if self.module.checked:
-            bad, good = self.label(), self.label()
-            self.branch(self.new(f"icmp uge i64 {at}, {array.text[1]}"), bad, good)
-            self.open(bad)
-            self.lines += ["call void @llvm.trap()", "unreachable"]
-            self.open(good)
-        return self.new(f"getelementptr {_ELEMENTS[kind.element][0]}, ptr {array.text[0]}, i64 {at}")
-
-    def load(self, kind: Array, pointer: str) -> Value:
-        llvm, size, widen = _ELEMENTS[kind.element]
-        loaded = self.new(f"load {llvm}, ptr {pointer}, align {size}, {kind.tag}")
-        return Value(INT, self.new(f"{widen} {llvm} {loaded} to i64") if widen else loaded)
-
-    def write(self, array: Value, pointer: str, value: Value) -> None:
-        kind = array.type
-        assert isinstance(kind, Array)
-        llvm, size, widen = _ELEMENTS[kind.element]
-        text = self.number(value).text
-        if widen:
-            text = self.new(f"trunc i64 {text} to {llvm}")
-        self.lines.append(f"store {llvm} {text}, ptr {pointer}, align {size}, {kind.tag}")
+            self.lines.append(f"store {llvm_type(kind)} {value.text}, ptr %v.{name}")
 
     # ------------------------------------------------------------------------------------------------ statements
 
@@ -418,14 +282,14 @@ class _Body:
             kind, text = self.result, self.converted(value, self.result).text
             parts: list[str] = []
             if isinstance(kind, tuple):
-                parts = [f"{_llvm(own)} {part.text}" for part, own in zip(text, kind, strict=True)]
+                parts = [f"{llvm_type(own)} {part.text}" for part, own in zip(text, kind, strict=True)]
             elif isinstance(kind, Array):
                 parts = [f"ptr {text[0]}", f"i64 {text[1]}"]
             whole = "undef"
             for k, part in enumerate(parts):
-                whole = self.new(f"insertvalue {_llvm(kind)} {whole}, {part}, {k}")
+                whole = self.new(f"insertvalue {llvm_type(kind)} {whole}, {part}, {k}")
             text = whole if parts else text
-            self.lines.append(f"ret {_llvm(kind)} {text}")
+            self.lines.append(f"ret {llvm_type(kind)} {text}")
         self.done = True
 
     def on_Assign(self, node: ast.Assign) -> None:
@@ -503,7 +367,7 @@ class _Body:
         kind = self.variables[name]
         if isinstance(kind, Array):
             return Value(kind, (self.new(f"load ptr, ptr %v.{name}"), self.new(f"load i64, ptr %v.{name}.n")))
-        return Value(kind, self.new(f"load {_llvm(kind)}, ptr %v.{name}"))
+        return Value(kind, self.new(f"load {llvm_type(kind)}, ptr %v.{name}"))
 
     def of_Name(self, node: ast.Name) -> Value:
         if node.id in self.variables:
@@ -530,7 +394,7 @@ class _Body:
             if node.slice.lower is None or node.slice.upper or node.slice.step:
                 raise self.fail(node)
             first = self.number(self.expression(node.slice.lower)).text
-            pointer = self.new(f"getelementptr {_ELEMENTS[array.type.element][0]}, ptr {array.text[0]}, i64 {first}")
+            pointer = self.new(f"getelementptr {ELEMENTS[array.type.element][0]}, ptr {array.text[0]}, i64 {first}")
             return Value(array.type, (pointer, self.new(f"sub i64 {array.text[1]}, {first}")))
         return self.load(array.type, self.place(array, self.expression(node.slice)))
 
@@ -548,25 +412,6 @@ class _Body:
     def of_BinOp(self, node: ast.BinOp) -> Value:
         return self.binary(node, node.op, self.expression(node.left), self.expression(node.right))
 
-    def binary(self, node: ast.AST, op: ast.operator, one: Value, other: Value) -> Value:
-        one, other = self.number(one), self.number(other)
-        if one.type != other.type:
-            raise self.fail(node, "mixes signs")
-        name = _INTEGER.get(type(op))
-        if name == "ashr" and one.type == UINT:
-            name = "lshr"
-        if name is not None:
-            return Value(one.type, self.new(f"{name} i64 {one.text}, {other.text}"))
-        if not isinstance(op, ast.FloorDiv | ast.Mod) or one.type == UINT:
-            raise self.fail(node)
-        rest = self.new(f"srem i64 {one.text}, {other.text}")
-        apart = self.new(f"icmp slt i64 {self.new(f'xor i64 {rest}, {other.text}')}, 0")
-        off = self.new(f"and i1 {apart}, {self.new(f'icmp ne i64 {rest}, 0')}")
-        if isinstance(op, ast.Mod):
-            return Value(INT, self.new(f"select i1 {off}, i64 {self.new(f'add i64 {rest}, {other.text}')}, i64 {rest}"))
-        ratio = self.new(f"sdiv i64 {one.text}, {other.text}")
-        return Value(INT, self.new(f"sub i64 {ratio}, {self.new(f'zext i1 {off} to i64')}"))
-
     def of_Compare(self, node: ast.Compare) -> Value:
         left, found = self.expression(node.left), ""
         for op, part in zip(node.ops, node.comparators, strict=True):
@@ -583,15 +428,6 @@ class _Body:
                 left = right
             found = self.new(f"and i1 {found}, {own}") if found else own
         return Value(BOOL, found)
-
-    def compared(self, node: ast.expr, op: ast.cmpop, one: Value, other: Value) -> str:
-        name = _ORDER.get(type(op))
-        one, other = self.number(one), self.number(other)
-        if name is None or one.type != other.type:
-            raise self.fail(node)
-        if name not in ("eq", "ne"):
-            name = ("u" if one.type == UINT else "s") + name
-        return self.new(f"icmp {name} i64 {one.text}, {other.text}")
 
     def merged(self, parts: list[tuple[str, Callable[[], Value]]], end: str) -> Value:
         """The value of whichever block was run: each is (label, what it computes)."""
@@ -612,35 +448,6 @@ class _Body:
             self.lines += kept
         self.open(end)
         return self.got(slots, kind)
-
-    def merge_slots(self, kind: Type) -> Any:
-        if isinstance(kind, tuple):
-            return [self.merge_slots(own) for own in kind]
-        if isinstance(kind, Array):
-            return [self.merge_slot("ptr"), self.merge_slot("i64")]
-        return self.merge_slot(_llvm(kind))
-
-    def merge_slot(self, llvm: str) -> str:
-        self.counter += 1
-        self.slots.append(f"%m{self.counter} = alloca {llvm}")
-        return f"%m{self.counter}"
-
-    def put(self, slots: Any, kind: Type, value: Value) -> None:
-        value = self.converted(value, kind)
-        if isinstance(kind, tuple):
-            for slot, own, part in zip(slots, kind, value.text, strict=True):
-                self.put(slot, own, part)
-        elif isinstance(kind, Array):
-            self.lines += [f"store ptr {value.text[0]}, ptr {slots[0]}", f"store i64 {value.text[1]}, ptr {slots[1]}"]
-        else:
-            self.lines.append(f"store {_llvm(kind)} {value.text}, ptr {slots}")
-
-    def got(self, slots: Any, kind: Type) -> Value:
-        if isinstance(kind, tuple):
-            return Value(kind, [self.got(slot, own) for slot, own in zip(slots, kind, strict=True)])
-        if isinstance(kind, Array):
-            return Value(kind, (self.new(f"load ptr, ptr {slots[0]}"), self.new(f"load i64, ptr {slots[1]}")))
-        return Value(kind, self.new(f"load {_llvm(kind)}, ptr {slots}"))
 
     def of_IfExp(self, node: ast.IfExp) -> Value:
         yes, no, end = self.label(), self.label(), self.label()
@@ -708,7 +515,7 @@ class _Body:
         address = self.number(arguments[0]).text
         if called.form == "pointer":
             return Value(Pointer(called.element), address)
-        llvm, _, _ = _ELEMENTS[called.element]
+        llvm, _, _ = ELEMENTS[called.element]
         index = self.number(arguments[1]).text
         base = self.new(f"inttoptr i64 {address} to ptr")
         return self.load(Array(called.element), self.new(f"getelementptr {llvm}, ptr {base}, i64 {index}"))
@@ -721,15 +528,15 @@ class _Body:
             if isinstance(argument.type, Array):
                 passed += [f"ptr {argument.text[0]}", f"i64 {argument.text[1]}"]
             else:
-                passed.append(f"{_llvm(argument.type)} {argument.text}")
+                passed.append(f"{llvm_type(argument.type)} {argument.text}")
         if result is None:
             self.lines.append(f"call fastcc void {name}({', '.join(passed)})")
             return Value(INT, "0")
-        made = self.new(f"call fastcc {_llvm(result)} {name}({', '.join(passed)})")
+        made = self.new(f"call fastcc {llvm_type(result)} {name}({', '.join(passed)})")
         if isinstance(result, Array):
-            parts = [self.new(f"extractvalue {_llvm(result)} {made}, {k}") for k in range(2)]
+            parts = [self.new(f"extractvalue {llvm_type(result)} {made}, {k}") for k in range(2)]
             return Value(result, tuple(parts))
         if not isinstance(result, tuple):
             return Value(result, made)
-        own = [self.new(f"extractvalue {_llvm(result)} {made}, {k}") for k in range(len(result))]
+        own = [self.new(f"extractvalue {llvm_type(result)} {made}, {k}") for k in range(len(result))]
         return Value(result, [Value(kind, text) for kind, text in zip(result, own, strict=True)])
