@@ -345,8 +345,11 @@ def warmup(tokenizer: TokenizerOption = None) -> None:
     import guided
 
     start = time.perf_counter()
-    from grammars.masktable import Table
+    from grammars.kernels.cache import prepare_all
+    from processors.kernels.warming import warm_up
 
+    prepare_all()
+    warm_up()
     schema = {"type": "array", "items": {"type": ["string", "number", "object", "boolean"], "maxLength": 9}}
     grammar = guided.compile_json_schema(schema)
     vocabulary = byte_vocabulary()
@@ -358,7 +361,6 @@ def warmup(tokenizer: TokenizerOption = None) -> None:
     matcher.fill_mask(row, 9)
     matcher.forced_bytes()
     matcher.reset()
-    Table().grow()  # what only large grammars need
     out.print(f"[green]✓[/] kernels ready [dim]({time.perf_counter() - start:.1f} s)[/]")
     if tokenizer is None:
         return

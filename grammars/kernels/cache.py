@@ -11,7 +11,7 @@ from typing import Any
 
 from grammars.kernels.choice import NUMBA
 
-__all__ = ["inner", "kernel"]
+__all__ = ["inner", "kernel", "prepare_all"]
 
 inner: Callable[[Callable[..., Any]], Any]
 kernel: Callable[[Callable[..., Any]], Any]
@@ -20,3 +20,12 @@ if NUMBA:
 else:
     from grammars.kernels.machinecode import register as kernel
     from grammars.kernels.translate import Inner as inner
+
+
+def prepare_all() -> None:
+    """Compile all kernels, or load them, so that no later call has to (where numba compiles: at their first calls)."""
+    if not NUMBA:
+        from grammars.kernels.machinecode import GROUPS, prepare
+
+        for group in GROUPS:
+            prepare(group)
