@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from grammars import memory
 from grammars.automaton.arrays import address
+from grammars.automaton.lr_costs import parser_costs
 from grammars.automaton.program import Program
-from grammars.errors import BudgetExceeded, GrammarError
+from grammars.cfg.terminals import LexTerminal, PlainTerminal
+from grammars.errors import BudgetExceeded
 from grammars.kernels import layout as at
 from grammars.kernels.costs import NEVER, solve_costs, spelling_costs
 from grammars.kernels.tier1 import insert, rehash
@@ -49,7 +51,9 @@ class Binding:
         self.growth = 0
         self.ctx: Int64 = tier1_rows.ctx.copy()
         self.ctx[at.S_ANY] = program.free_spelling
-        self._stcost = self._ncost = np.zeros(1, np.int32)
+        self._stcost = self._ncost = self._lrcost = np.zeros(1, np.int32)
+        self._seen = np.zeros(1024, np.int64)
+        self._dearest = 0
         self.version = 0
         self._tmp = np.zeros(vocab.words, np.int32)
         self._tests = np.zeros(vocab.words, np.int32)
@@ -106,12 +110,13 @@ class Binding:
         put_array(ctx, at.LEXVAL, program.lex_values)
         put_array(ctx, at.STCOST, self._stcost)
         put_array(ctx, at.NCOST, self._ncost)
+        ctx[at.LRCOST], ctx[at.SEEN] = address(self._lrcost), address(self._seen)
         self.kept = (
             *self.tier1.keep(), program.node.data, program.alts.data, program.st.data, program.edge.data,
             program.ospec.data, program.aspec.data, program.bounds.data, program.roots.data, program.ksuf.data,
             program.words.data, program.whash.data, program.lr.data, program.lex_keys, program.lex_values, self._tests,
             self.memo.keys, self.memo.values, self._stcost, self._ncost, self._tmp,
-            self._room, self.rows, self.tier1.rows,
+            self._room, self.rows, self.tier1.rows, self._lrcost, self._seen,
         )  # fmt: skip
         self.version += 1
 
@@ -121,15 +126,14 @@ class Binding:
             if self.costed:
                 return
             program, store = self.program, self.program.store
-            if program.lr.n:
-                raise GrammarError(
-                    1, 1, "a limit of tokens cannot be kept under a context-free grammar yet",
-                    "Leave max_new_tokens out of the constraint: generate stops there all the same.",
-                )  # fmt: skip
             program.expand_all()
             with store.lock:
-                for q in program.terminals():
+                parsed = [q for q in program.terminals() if isinstance(store.owner_of(q), (LexTerminal, PlainTerminal))]
+                for q in program.terminals() - {*parsed}:
                     store.measure(q)
+                for q in parsed:
+                    self.tier1.ends(q)
+                self._cost_parsers()
             self.refresh()
             for offset, name in program.keys:
                 self._cost_of_key(offset, name)
@@ -144,9 +148,21 @@ class Binding:
             solve_costs(own, kinds, self._ncost, self._stcost, program.ospec.data, program.aspec.data, stack)
             dearest = int(self._ncost[self._ncost < NEVER].max(initial=0))
             self.growth = (self.tier1.openers + 1) * (dearest + 8) + 64
+            if program.parsers:
+                self.growth += self.vocab.max_token_bytes * self._dearest
             self.ctx[at.S_COSTED] = 1
             self.costed = True
             self.refresh()
+
+    def _cost_parsers(self) -> None:
+        """Cost tables of the program's parsers."""
+        blocks = [parser_costs(parser, self.tier1.ends) for parser in self.program.parsers]
+        flat = [0] * len(blocks)
+        for number, (block, _) in enumerate(blocks):
+            flat[number] = len(flat)
+            flat += block
+        self._lrcost = np.array(flat or [0], np.int32)
+        self._dearest = max((dearest for _, dearest in blocks), default=0)
 
     def _cost_of_key(self, offset: int, name: str) -> None:
         """Tokens from each place in a key to the end of its closing quote."""
@@ -187,6 +203,9 @@ class Binding:
         with program.lock:
             assert program.lex is not None
             node = program.lex(int(ctx[at.OUT0]), int(ctx[at.OUT1]), int(ctx[at.OUT2]), terminals)
+            if self.costed:
+                for q in program.terminals_of(node):
+                    self.tier1.ends(q)
             self._add_lex(int(ctx[at.OUT3]), node)
 
     def _add_lex(self, key: int, node: int) -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -221,10 +222,11 @@ class Matcher:
             self._costed = False
         if self._version != binding.version:
             self._attach()
-        if not self._costed:
-            self._drive(recost, np.array(self._states, np.int64))
-            self._costed = True
-        return self._drive(distance)
+        with binding.lock if self.grammar.program.parsers else nullcontext():  # their distances share an array
+            if not self._costed:
+                self._drive(recost, np.array(self._states, np.int64))
+                self._costed = True
+            return self._drive(distance)
 
     def is_allowed(self, token: int) -> bool:
         """Whether the token may come next."""

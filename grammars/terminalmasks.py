@@ -22,6 +22,7 @@ from grammars.automaton.arrays import GrowArray, address
 from grammars.automaton.terminals import TerminalStore
 from grammars.bytegroups import GROUP_OF_BYTE
 from grammars.kernels import layout as at
+from grammars.kernels.lrcosts import NEVER, terminal_tokens
 from grammars.kernels.tier1 import copy_row, cut, enter, measure_trie, merge, rehash, tier1
 from grammars.vocabulary import Vocabulary
 
@@ -36,6 +37,8 @@ CONTEXT = 128
 MASK_FUEL = 50_000_000
 _OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megabyte each
 _POOL_BYTES = 64 << 20
+_MANY_STATES = 3_000  # of a terminal without competitors: from there on bytes are counted rather than tokens
+_STEPS = 20_000  # for the fewest tokens from a state
 _MANY_ENDS = 2_000  # trie nodes at which a terminal may end
 
 
@@ -212,6 +215,9 @@ class Tier1:
         self.mtok = GrowArray(np.int32, 8192)
         self.mlist = GrowArray(np.int32, 4096)
         self.reach = GrowArray(np.int32, 3072, fill=-1)
+        self.tokat = GrowArray(np.int32, 64)
+        self.tokends = GrowArray(np.int32, 64)
+        self.tokends.extend((0,))
         self._open: dict[tuple[int, bool], Open] = {}
         self._entries: dict[tuple[int, bool], int] = {}
         self._cuts: dict[tuple[int, int, int, bool], int] = {}
@@ -257,6 +263,10 @@ class Tier1:
         ):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
         ctx[at.NEED] = store.need.address
+        if 0 < self.tokat.n < len(store):
+            self.tokat.reserve(len(store) - self.tokat.n)
+            self.tokat.n = len(store)
+        ctx[at.TOKAT], ctx[at.TOKENDS] = self.tokat.address, self.tokends.address
         put_array(ctx, at.T1KEY, self.table.keys)
         put_array(ctx, at.T1VAL, self.table.values)
         ctx[at.S_TIER1] = self._generation[0]
@@ -347,7 +357,7 @@ class Tier1:
         return (store.trans.data, store.info.data, store.dist.data, store.need.data, store.steady.data,
                 self.reach.data, self.table.keys, self.table.values,
                 self.entry.data, self.front.data, self.root1.data, self.mbyte.data, self.mend.data, self.mtok.data,
-                self.mlist.data)  # fmt: skip
+                self.mlist.data, self.tokat.data, self.tokends.data)  # fmt: skip
 
     def _point(self) -> None:
         """Addresses that filling rows changes."""
@@ -360,6 +370,60 @@ class Tier1:
         ):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
         ctx[at.NEED] = store.need.address
+
+    def ends(self, q: int) -> dict[int, int]:
+        """Tokens from the start state q of a parser's terminal to each of its labels; measured for all later states."""
+        store = self.store
+        with store.lock:
+            if self.tokat.n <= q or not self.tokat.data[q]:
+                if not self._measure_ends(q):
+                    store.measure(q)
+                    return {0: int(store.dist.data[3 * q])}
+            place = int(self.tokat.data[q])
+            count = int(self.tokends.data[place])
+            return dict(self.tokends.data[place + 2 : place + 2 + 2 * count].reshape(count, 2).tolist())
+
+    def _measure_ends(self, q: int) -> bool:
+        """Fill `tokends` for the states from q on; False: they are too many."""
+        store = self.store
+        states, known = [q], {q: 0}
+        for state in states:
+            store.fill(state)
+            for target in set(store.trans.data[256 * state : 256 * state + 256].tolist()):
+                if target > 0 and target not in known:
+                    known[target] = len(states)
+                    states.append(target)
+            if len(states) > _MANY_STATES and not hasattr(store.owner_of(q), "blocks"):
+                return False
+        listed = np.array(states, np.int32)
+        local = np.full(len(store) + 1, -1, np.int32)
+        local[listed] = np.arange(len(listed))
+        rows = store.trans.data[: 256 * len(store)].reshape(-1, 256)[listed]
+        pairs = np.unique((local[rows].astype(np.int64) << 32) + np.arange(len(listed))[:, None])
+        pairs = pairs[pairs >= 0]
+        first = np.searchsorted(pairs >> 32, np.arange(len(listed) + 1)).astype(np.int32)
+        before = (pairs & 0xFFFFFFFF).astype(np.int32)
+        labels = (store.info.data[listed] & at.LABEL).astype(np.int32) - 1
+        kinds, numbers = np.unique(labels[labels >= 0], return_inverse=True)
+        labels[labels >= 0] = numbers
+        tok = np.full(len(listed) * max(1, len(kinds)), NEVER, np.int32)
+        scratch = np.zeros((2, len(listed)), np.int32)
+        self._point()
+        terminal_tokens(self._address, listed, local, labels, len(kinds), first, before, scratch[0], scratch[1],
+                        np.zeros(3 * (self._longest + 3), np.int64), tok, _STEPS)  # fmt: skip
+        table = tok.reshape(len(listed), -1)
+        most = int(table.min(axis=1).max())
+        if self.tokat.n < len(store):
+            self.tokat.reserve(len(store) - self.tokat.n)
+            self.tokat.n = len(store)
+        for place, state in enumerate(states):
+            own = table[place]
+            order = [k for k in np.argsort(own, kind="stable").tolist() if own[k] < NEVER and len(kinds)]
+            flat = [len(order), most]
+            for k in order:
+                flat += (int(kinds[k]), int(own[k]))
+            self.tokat.data[state] = self.tokends.extend(flat)
+        return True
 
     def build(self, q: int, low: int, high: int, limit: int = at.NO_LIMIT) -> None:
         """Compute the entry of terminal state q with low..high characters to come; no frontier where `low` says so."""

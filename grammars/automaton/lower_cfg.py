@@ -8,7 +8,8 @@ left. What follows a terminal is OP_SHIFT, and then OP_LEX again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from grammars.automaton.program import Program
 from grammars.automaton.terminals import TerminalStore
@@ -18,9 +19,12 @@ from grammars.cfg.terminals import LexTerminal, Piece, PlainTerminal
 from grammars.errors import BudgetExceeded
 from grammars.kernels.layout import (
     L_ACT,
+    L_CLASSES,
     L_CONTEXT,
     L_GOTO,
     L_HEAD,
+    L_KERNELS,
+    L_NUMBER,
     L_REDS,
     L_RULES,
     L_SHIFTS,
@@ -31,9 +35,12 @@ from grammars.kernels.layout import (
 )
 from grammars.regex import CharDfa, Regex
 
-__all__ = ["Lexer", "add_lexed", "add_parser", "add_plain", "lower_lexed", "lower_plain"]
+__all__ = ["LEXED_CLASSES", "Lexer", "Parser", "add_lexed", "add_parser", "add_plain", "lower_lexed", "lower_plain"]
 
 Lex = Callable[[int, int, int, int], int]
+
+LEXED_CLASSES = 4
+"""Classes of the obligations of a lexer, see `lr_costs`."""
 
 _WORD = 60
 _MOST_TERMINALS = 240
@@ -54,6 +61,18 @@ class Lexer:
     ignored: frozenset[int]
 
 
+@dataclass
+class Parser:
+    """A parser in a program, and how its terminals are made: what `lr_costs` needs."""
+
+    table: LrTable
+    number: int
+    lexer: Lexer | None
+    start_of: Callable[[object, int], tuple[int, Piece | None]]
+    """Of a terminal (plain), or of the key of a component under an obligation: state, -1 where nothing fits."""
+    keys: list[object] = field(default_factory=list)
+
+
 def _halves(mask: int, words: int) -> list[int]:
     out = []
     for _ in range(words):
@@ -62,8 +81,8 @@ def _halves(mask: int, words: int) -> list[int]:
     return out
 
 
-def add_parser(program: Program, table: LrTable, context_of: Sequence[int]) -> int:
-    """Write the tables of a parser; their offset."""
+def add_parser(program: Program, table: LrTable, context_of: Sequence[int], classes: int) -> int:
+    """Write the tables of a parser, with classes of obligations; their offset."""
     states, terminals = len(table.actions), table.terminals + 1
     if terminals > _MOST_TERMINALS:
         raise BudgetExceeded("max_terminals", _MOST_TERMINALS, terminals, "Join terminals, or split the grammar.")
@@ -100,7 +119,25 @@ def add_parser(program: Program, table: LrTable, context_of: Sequence[int]) -> i
             flat += [rule, *_halves(mask, words)]
     flat[L_CONTEXT] = len(flat)
     flat += context_of
+    bases = item_bases(table)
+    lefts = [left for _, left in table.rules] + [-1]
+    flat[L_KERNELS] = len(flat)
+    flat += [0] * states
+    for state, kernel in enumerate(table.kernels):
+        flat[flat[L_KERNELS] + state] = len(flat)
+        flat.append(len(kernel))
+        for rule, dot in kernel:
+            flat += [bases[rule] + dot, lefts[rule]]
+    flat[L_CLASSES], flat[L_NUMBER] = classes, len(program.parsers)
     return program.lr.extend(flat)
+
+
+def item_bases(table: LrTable) -> list[int]:
+    """Number of the first item of each rule, the starting one included; then of all items."""
+    bases = [0]
+    for right in table.rights:
+        bases.append(bases[-1] + len(right) + 1)
+    return bases
 
 
 def _start(program: Program, table: int) -> int:
@@ -131,7 +168,7 @@ def lower_plain(table: LrTable, terminals: Sequence[Regex], store: TerminalStore
 
 def add_plain(program: Program, table: LrTable, terminals: Sequence[Regex], store: TerminalStore) -> tuple[int, Lex]:
     """As `lower_plain`, as a part of a program: its root, and what `Program.lex` does for its table."""
-    offset = add_parser(program, table, [0] * len(table.actions))
+    offset = add_parser(program, table, [0] * len(table.actions), 1)
     again = lex_node(program, 0, True)
     starts: dict[int, int] = {}
 
@@ -140,6 +177,12 @@ def add_plain(program: Program, table: LrTable, terminals: Sequence[Regex], stor
             q = store.start_of(PlainTerminal(CharDfa(terminals[number])))
             starts[number] = program.terminal(q, program.add(OP_SHIFT, number, again))
         return starts[number]
+
+    def start_of(number: object, _duty: int) -> tuple[int, None]:
+        assert isinstance(number, int)
+        return int(program.node.data[4 * terminal(number) + 1]), None
+
+    program.parsers.append(Parser(table, len(program.parsers), None, start_of, list(range(len(terminals)))))
 
     def lex(_table: int, _context: int, _duty: int, possible: int) -> int:
         nodes = [terminal(t) for t in range(len(terminals)) if possible >> t & 1]
@@ -162,7 +205,7 @@ def add_lexed(
 
     `alone`: no text follows that of the parser.
     """
-    offset = add_parser(program, table, lexer.context_of)
+    offset = add_parser(program, table, lexer.context_of, LEXED_CLASSES)
     return _start(program, offset), _lexing(program, table, lexer, store, alone)
 
 
@@ -183,6 +226,14 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
             again = lex_node(program, duty, lexicon.holds_at_end(duty))
             nodes.append(again if terminal in lexer.ignored else program.add(OP_SHIFT, terminal, again))
         return program.choice(nodes) if nodes else _nothing(program)
+
+    def start_of(key: Any, duty: int) -> tuple[int, Piece | None]:
+        piece = piece_of(key)
+        terminal = LexTerminal(piece, piece.component.reach[0], duty)
+        return (store.start_of(terminal) if terminal.start >= 0 else -1), piece
+
+    keys = list(dict.fromkeys(key for context in lexer.contexts for key in context))
+    program.parsers.append(Parser(table, len(program.parsers), lexer, start_of, keys))  # type: ignore[arg-type]
 
     def lex(_table: int, context: int, duty: int, possible: int) -> int:
         viable = frozenset(t for t in range(table.terminals) if possible >> t & 1) | lexer.ignored

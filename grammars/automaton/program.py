@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,7 @@ class Program:
         self.unique = False
         self.specials = False  # tokens without text are named in it: matchers take `Vocabulary.with_specials`
         self.lr = GrowArray(np.int32, 2)  # tables of LR parsers
+        self.parsers: list[Any] = []  # and what they were made from (`lower_cfg.Parser`)
         self.lex_keys: npt.NDArray[np.int64] = np.zeros(64, np.int64)
         self.lex_values: npt.NDArray[np.int64] = np.zeros(64, np.int64)
         self.lex_count = 0
@@ -208,6 +210,13 @@ class Program:
                     if done > most:
                         raise BudgetExceeded("max_parts", most, remedy="Limit the output by other means than a budget.")
                 at += 1
+
+    def terminals_of(self, node: int) -> list[int]:
+        """Start states of the terminals that a node reads at once."""
+        op, a, b, _ = self.node.data[4 * node : 4 * node + 4].tolist()
+        if op == OP_ALT:
+            return [q for other in self.alts.data[a : a + b].tolist() for q in self.terminals_of(other)]
+        return [a] if op == OP_TERM else []
 
     def terminals(self) -> set[int]:
         """Start states of the terminals that the nodes and the keys use."""

@@ -173,6 +173,10 @@ class TerminalStore:
         """What the terminal of state q tells of bytes that cannot follow its labels directly, None if nothing."""
         return getattr(self._owner[q][0], "blocks", None)
 
+    def owner_of(self, q: int) -> Any:
+        """The terminal of state q."""
+        return self._owner[q][0]
+
     def fill(self, q: int) -> None:
         """Compute the row of state q."""
         with self.lock:

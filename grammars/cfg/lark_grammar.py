@@ -180,8 +180,10 @@ class _Reading:
         left: dict[str, int] = {}
         rules: dict[Any, int] = {}
         listed: list[tuple[int, int]] = []
+        rights: list[tuple[int, ...]] = []
         actions: list[dict[int, list[int]]] = []
         gotos: list[dict[int, int]] = []
+        kernels: list[list[tuple[int, int]]] = []
         productive = {grammar.names[n] for n in grammar.productive()}
 
         def goes_on(state: Any) -> bool:
@@ -191,26 +193,44 @@ class _Reading:
                 for item in state
             )
 
-        for cells in tables.states.values():
+        def number_of(rule: Any) -> int:
+            if rule not in rules:
+                rules[rule] = len(listed)
+                listed.append((len(rule.expansion), left.setdefault(str(rule.origin.name), len(left))))
+                rights.append(())
+            return rules[rule]
+
+        for items, cells in tables.states.items():
             row: dict[int, list[int]] = {}
             moves: dict[int, int] = {}
             for name, (action, argument) in cells.items():
                 terminal = len(self.terminals) if name == "$END" else self.number.get(name, -1)
                 if action is not Shift:
-                    if argument not in rules:
-                        rules[argument] = len(listed)
-                        origin = str(argument.origin.name)
-                        listed.append((len(argument.expansion), left.setdefault(origin, len(left))))
-                    row[terminal] = [-1 - rules[argument]]
+                    row[terminal] = [-1 - number_of(argument)]
                 elif terminal >= 0:
                     row[terminal] = [states[argument]] if goes_on(argument) else []
                 else:
                     moves[left.setdefault(str(name), len(left))] = states[argument]
             actions.append(row)
             gotos.append(moves)
+            begun = [(-1 if str(i.rule.origin.name).startswith("$root") else number_of(i.rule), i.index) for i in items
+                     if i.index or str(i.rule.origin.name).startswith("$root")]  # fmt: skip
+            kernels.append(begun)
+        for rule in self.loaded.rules:
+            number_of(rule)
+        for rule, number in rules.items():
+            rights[number] = tuple(
+                self.number[s.name] if s.is_term else nonterminal(left.setdefault(str(s.name), len(left)))
+                for s in rule.expansion
+            )
+        root = len(listed)
+        rights.append((nonterminal(left.setdefault(self.start, len(left))),))
+        numbered = [sorted((root if rule < 0 else rule, dot) for rule, dot in kernel) for kernel in kernels]
         accepting = {states[tables.end_states[self.start]]}
         begin = states[tables.start_states[self.start]]
-        return LrTable(actions, gotos, listed, len(self.terminals), len(left), accepting, begin)
+        return LrTable(
+            actions, gotos, listed, len(self.terminals), len(left), accepting, rights, numbered, begin
+        )
 
     # ------------------------------------------------------------------------------------------ lexers
 

@@ -76,6 +76,7 @@ class Lexicon:
         self._obligations: dict[frozenset[tuple[object, ...]], int] = {frozenset(): 0}
         self._duties: list[frozenset[tuple[object, ...]]] = [frozenset()]
         self._duty_moves: list[list[tuple[int, int]] | None] = [[(self.alphabet.full, 0)]]
+        self._dead: dict[int, bool] = {}
         self._components: dict[tuple[object, ...], Component] = {}
         for number, tree in enumerate(trees):
             end = self._node()
@@ -271,6 +272,11 @@ class Lexicon:
             self._duty_moves.append(None)
         return number
 
+    @property
+    def obligations(self) -> int:
+        """How many there are so far: numbers below."""
+        return len(self._duties)
+
     def both(self, one: int, other: int) -> int:
         """Two obligations at once."""
         return one if not other else self.obligation(self._duties[one] | self._duties[other])
@@ -281,6 +287,24 @@ class Lexicon:
             if kind != "never" and (kind == "must") == self._at_end.isdisjoint(what):  # type: ignore[arg-type]
                 return False
         return True
+
+    def is_dead(self, number: int) -> bool:
+        """Whether no text fulfils an obligation: "not as, so it must go on" and "it must not go on"."""
+        known = self._dead.get(number)
+        if known is None:
+            stack, seen = [number], {number}
+            known = True
+            while stack and known:
+                one = stack.pop()
+                if not one or self.holds_at_end(one):
+                    known = False
+                    break
+                for _, after in self.duty_moves(one):
+                    if after != BLOCKED and after not in seen:
+                        seen.add(after)
+                        stack.append(after)
+            self._dead[number] = known
+        return known
 
     def _never(self, threads: Iterable[Thread], beside: frozenset[int]) -> list[tuple[object, ...]]:
         """The duty that none of the threads ever matches."""
@@ -444,7 +468,9 @@ class Lexicon:
             duties = self._look_duties(looks)
             if terminal not in every:
                 duties += self._never(threads[:index], beside)
-            found.append((number, self.obligation(duties)))
+            obligation = self.obligation(duties)
+            if not self.is_dead(obligation):
+                found.append((number, obligation))
         return tuple(found)
 
 

@@ -20,7 +20,9 @@ class LrTable:
     """States, terminals and nonterminals by number; terminal `end` is the end of the text.
 
     `actions[s][t]`: a target state to shift to, or -1 - r to reduce by rule r. `accepting`: states in which the end of
-    the text completes the parse. `rules[r]`: (symbols to take off, nonterminal).
+    the text completes the parse. `rules[r]`: (symbols to take off, nonterminal). For costs: `rights[r]`, the symbols of
+    a rule, then of the one that starts everything; `kernels[s]`: the items (rule, dot) of a state that are not begun
+    there.
     """
 
     actions: list[dict[int, list[int]]]
@@ -29,6 +31,8 @@ class LrTable:
     terminals: int
     nonterminals: int
     accepting: set[int]
+    rights: list[tuple[Symbol, ...]]
+    kernels: list[list[tuple[int, int]]]
     start: int = 0
 
     @property
@@ -96,7 +100,8 @@ def build(grammar: Cfg, empty: bool, terminals: int) -> LrTable:
     if empty:
         accepting.add(0)
     rules = [(len(right), left) for left, right in grammar.rules]
-    return LrTable(actions, gotos, rules, terminals, len(grammar.names), accepting)
+    listed = [sorted(kernel) for kernel in kernels]
+    return LrTable(actions, gotos, rules, terminals, len(grammar.names), accepting, rights, listed)
 
 
 def _follow(

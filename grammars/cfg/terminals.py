@@ -166,8 +166,11 @@ class _LexChars:
         if not any(terminal in self.viable for terminal, _ in label):
             return -1
         if duty:
-            both = self.piece.lexicon.both
-            label = tuple((terminal, both(other, duty)) for terminal, other in label)
+            lexicon = self.piece.lexicon
+            label = tuple((terminal, lexicon.both(other, duty)) for terminal, other in label)
+            label = tuple((terminal, other) for terminal, other in label if not lexicon.is_dead(other))
+            if not any(terminal in self.viable for terminal, _ in label):
+                return -1
         return self.piece.number(label)
 
     def accepting(self, state: int) -> bool:

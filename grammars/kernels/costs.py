@@ -190,6 +190,7 @@ def solve_costs(address, kinds: I8, ncost: I32, stcost: I32, ospec_table: I32, a
     ctx = _context(address)
     node, alts, bounds, dist = _i32(ctx, NODE), _i32(ctx, ALTS), _i32(ctx, BOUNDS), _i32(ctx, DIST)
     ospec, aspec, ksuf = _i32(ctx, OSPEC), _i32(ctx, ASPEC), _i32(ctx, KSUF)
+    lrcost = _i32(ctx, LRCOST)
     rounds = 0
     changed = True
     while changed and rounds < 10_000:
@@ -224,6 +225,9 @@ def solve_costs(address, kinds: I8, ncost: I32, stcost: I32, ospec_table: I32, a
                 cost = _array_cost(aspec, a, ncost, aspec_table)
             elif op == OP_CALL:
                 cost = np.int64(ncost[a]) + ncost[b]
+            elif op == OP_PARSE:
+                block = _i4(lrcost, _i4(_i32(ctx, LR), a + L_NUMBER))
+                cost = _i4(lrcost, block + LC_TOTAL)
             elif op == OP_PAY or op == OP_FRESH:
                 cost = np.int64(ncost[b])
             if cost < ncost[n]:

@@ -20,7 +20,8 @@ from grammars.kernels.frames import (
     _refresh_object,
 )
 from grammars.kernels.layout import *
-from grammars.kernels.pointers import I64, _i4
+from grammars.kernels.lr import _lr_cost, _lr_distance, _lr_most
+from grammars.kernels.pointers import I64, _i4, _pointer64, carray
 
 FAR = 1 << 40
 NEVER_REACHED = 1 << 29
@@ -179,6 +180,12 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
     node, dist = _i32(ctx, NODE), _i32(ctx, DIST)
     if budget < 0:
         return np.int64(NO_LIMIT)
+    if mat[f + F_KIND] == K_LR:
+        most = _lr_most(ctx, mat, _i64(ctx, SCR), q, n, f)
+        if most > budget:
+            return np.int64(UNFIT)
+        mat[M_NEED] = max(mat[M_NEED], most)
+        return np.int64(NO_LIMIT)
     most = _i4(dist, 3 * q + 2) + 1
     if _i4(node, 4 * n) == OP_KEY:
         ospec = _i32(ctx, OSPEC)
@@ -217,6 +224,15 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
 
 
 @inner
+def _forget_seen(ctx):
+    """Distances of LR stacks that were found before do not hold any more."""
+    if ctx[LR + 64] > 2 and ctx[S_COSTED]:
+        seen = carray(_pointer64(ctx[SEEN]), (1024,))
+        for i in range(512):
+            seen[i] = 0
+
+
+@inner
 def _affordable(ctx, mat, scr, base, count, budget):
     """Whether the set at `base` can be finished within the budget, if there is one; M_NEED is kept up."""
     if budget < 0:
@@ -238,6 +254,8 @@ def _distance(ctx, mat, scr, base, count):
         q, n, f = scr[at], scr[at + 1], scr[at + 2]
         if q < 0:
             best = min(best, _i4(_i32(ctx, STCOST), -q - 1) + mat[f + F_COST])
+        elif mat[f + F_KIND] == K_LR:
+            best = min(best, _lr_distance(ctx, mat, scr, q, n, f))
         elif _i4(node, 4 * n) == OP_TERM:
             due = np.int64(0)
             k = _i4(node, 4 * n + 3)
@@ -299,6 +317,8 @@ def _recost(ctx, mat, f):
         _refresh_object(ctx, mat, f)
     elif mat[f + F_KIND] == K_ARR:
         _refresh_array(ctx, mat, f)
+    elif mat[f + F_KIND] == K_LR:
+        _lr_cost(ctx, mat, f)
     elif mat[f + F_KIND] == K_CALL:
         mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + _i4(_i32(ctx, NCOST), mat[f + F_A])
 
@@ -359,4 +379,11 @@ def distance(address):
     for i in range(CFG * mat[current]):
         scr[LEVELS + i] = mat[current + 2 + i]
     mat[M_ACC] = mat[current + 1]
-    return _distance(ctx, mat, scr, LEVELS, mat[current])
+    mat[M_STATUS] = OK
+    mat[M_FUEL] = ctx[S_FUEL]
+    mat[M_MARK] = 0
+    _forget_seen(ctx)
+    top = mat[M_TOP]
+    best = _distance(ctx, mat, scr, LEVELS, mat[current])
+    mat[M_TOP] = top
+    return best if mat[M_STATUS] == OK else mat[M_STATUS]

@@ -46,6 +46,10 @@ TSIG    tsig      [N] int64  groups of bytes (`bytegroups`) in the path from her
 DIST    dist      [Q*3]      bytes to the nearest state of label 0, and of a higher label; bound for all later states
 NCOST   ncost     [N]        tokens from a node to the end of its value;  STCOST: the same for literal trie states
 KSUF    ksuf      [.]        tokens from each place in a key to the end of its closing quote
+LRCOST  lrcost    [.]        costs of LR parsers: place of each parser's, then LC_* tables
+TOKAT   tokat     [Q]        place in TOKENDS of a terminal state of a parser, 0: not measured
+TOKENDS tokends   [.]        of a state: labels, tokens from any later state to an end at most, then (label, tokens)
+SEEN    seen      [2*512] int64  distances of configurations found in this walk: keys, then values
 MKEY    mkey      [M] int64  memo keys, 0: free;  MVAL int64: address of a row, or DEEPER
 """
 
@@ -64,6 +68,7 @@ NEED, TCHARS, TMOST = range(104, 107)  # addresses without a length
 S_UNIQUE, S_TIER1 = 54, 55  # some array of the grammar has unique items; the generation of tier 1 that is known here
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 LR, LEXKEY, LEXVAL = 56, 57, 58  # tables of LR parsers; nodes by context, obligation and terminals that can come
+LRCOST, TOKAT, TOKENDS, SEEN = range(107, 111)  # addresses without a length
 S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
 
 # --- words of the ROOM array, shared by the matchers of a grammar
@@ -107,8 +112,10 @@ AS_CLOSES, AS_EDGES, AS_COST, AS_ITEMCOST, AS_HEAD = range(
 
 # --- LR tables: header, then what it points to
 L_STATES, L_TERMINALS, L_NONTERMINALS, L_WORDS, L_START = range(5)
-L_ACT, L_GOTO, L_RULES, L_SHIFTS, L_REDS, L_CONTEXT = range(5, 11)
-L_HEAD = 11
+L_ACT, L_GOTO, L_RULES, L_SHIFTS, L_REDS, L_CONTEXT, L_KERNELS, L_CLASSES, L_NUMBER = range(5, 14)
+L_HEAD = 14
+# --- costs of an LR parser: header, then what it points to (see `lrcosts`)
+LC_DUTIES, LC_DUTY, LC_REST, LC_EXITS, LC_END, LC_TOTAL, LC_HEAD = range(7)
 
 CFG = 5
 MOST_AROUND = 200  # frames that an object may stand in at once, see `frames._joined`

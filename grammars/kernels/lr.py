@@ -9,6 +9,10 @@ An LR table in LR (int32), offsets from its start:
     L_STATES.. counts; L_ACT [S*T] place of a list (count, then targets, or -1 - rule), 0: none; L_GOTO [S*N], -1: none
     L_RULES [R*2] symbols to take off, nonterminal; L_SHIFTS [S*W*2] terminals that are shifted, in words of 60 bits
     as pairs of 30; L_REDS [S] place of a list (count, then rule and its terminals as W pairs); L_CONTEXT [S] number
+    L_KERNELS [S] place of a list (count, then for each kernel item its number and nonterminal); L_CLASSES of obligations
+
+A frame: F_BITS words, the bits of what can come, then for each kernel item and class the tokens from that item's end to
+the end of the text (of `recost` and later; see `lrcosts`).
 """
 
 from __future__ import annotations
@@ -18,13 +22,18 @@ import numpy as np
 from grammars.kernels.cache import inner
 from grammars.kernels.frames import _alloc, _i32, _i64, _mix, _note
 from grammars.kernels.layout import *
-from grammars.kernels.pointers import _i4
+from grammars.kernels.pointers import _i4, _pointer64, carray
+
+FAR = 1 << 40
+LC_NEVER = 1 << 29
 
 
 @inner
-def _lr_frame(mat, table, state, parent, outer, words):
+def _lr_frame(ctx, mat, table, state, parent, outer, words):
     """A stack with `state` on top of `parent`; which terminals can come is not known yet."""
-    g = _alloc(mat, F_BITS + words)
+    lr = _i32(ctx, LR)
+    items = _i4(lr, table + _i4(lr, table + _i4(lr, table + L_KERNELS) + state))
+    g = _alloc(mat, F_BITS + words + items * _i4(lr, table + L_CLASSES))
     if mat[M_STATUS] != OK:
         return parent
     for i in range(F_BITS):
@@ -39,6 +48,193 @@ def _lr_frame(mat, table, state, parent, outer, words):
     mat[g + F_H2] = mat[g + F_H1]
     mat[g + F_X] = _mix(mat[parent + F_X] if parent != outer else outer, state)
     return g
+
+
+@inner
+def _lr_cost(ctx, mat, g):
+    """Write what follows the kernel items of stack g costs, from the frame below; the least is its F_COST.
+
+    How they differ is mixed into F_H2, so that frames which look alike let tokens cost alike.
+    """
+    if ctx[S_COSTED] == 0:
+        return
+    lr, costs = _i32(ctx, LR), _i32(ctx, LRCOST)
+    table, f, outer = mat[g + F_SPEC], mat[g + F_PARENT], mat[g + F_B]
+    block = _i4(costs, _i4(lr, table + L_NUMBER))
+    classes = _i4(lr, table + L_CLASSES)
+    head = F_BITS + _i4(lr, table + L_WORDS)
+    lists = table + _i4(lr, table + L_KERNELS)
+    own = table + _i4(lr, lists + mat[g + F_A])
+    count = _i4(lr, own)
+    best = np.int64(FAR)
+    if f == outer:
+        for c in range(classes):
+            cost = _i4(costs, block + _i4(costs, block + LC_END) + c)
+            cost = mat[outer + F_COST] + cost if cost < LC_NEVER else np.int64(FAR)
+            mat[g + head + c] = cost
+            best = min(best, cost)
+    else:
+        below = table + _i4(lr, lists + mat[f + F_A])
+        others = _i4(lr, below)
+        exits = block + _i4(costs, block + LC_EXITS) + mat[f + F_A] * _i4(lr, table + L_NONTERMINALS)
+        for k in range(count):
+            item, left = _i4(lr, own + 1 + 2 * k), _i4(lr, own + 2 + 2 * k)
+            known = np.int64(-1)
+            for j in range(others):
+                if _i4(lr, below + 1 + 2 * j) == item - 1:
+                    known = np.int64(j)
+            place = np.int64(0)
+            if known < 0 and left >= 0:
+                place = _i4(costs, exits + left)
+            for c in range(classes):
+                cost = np.int64(FAR)
+                if known >= 0:
+                    cost = mat[f + head + known * classes + c]
+                elif place != 0:
+                    at = block + place + c * others * classes
+                    for x in range(others * classes):
+                        way = _i4(costs, at + x)
+                        if way < LC_NEVER:
+                            cost = min(cost, way + mat[f + head + x])
+                mat[g + head + k * classes + c] = cost
+                best = min(best, cost)
+    mat[g + F_COST] = best
+    h = mat[g + F_H1]
+    for x in range(count * classes):
+        h = _mix(h, mat[g + head + x] - best)
+    mat[g + F_H2] = h
+
+
+@inner
+def _lr_rest(ctx, mat, g, c):
+    """Tokens from stack g, under an obligation of class c, to the end of the text at most."""
+    lr, costs = _i32(ctx, LR), _i32(ctx, LRCOST)
+    table = mat[g + F_SPEC]
+    block = _i4(costs, _i4(lr, table + L_NUMBER))
+    classes = _i4(lr, table + L_CLASSES)
+    after = g + F_BITS + _i4(lr, table + L_WORDS)
+    own = table + _i4(lr, table + _i4(lr, table + L_KERNELS) + mat[g + F_A])
+    rest = block + _i4(costs, block + LC_REST)
+    best = np.int64(FAR)
+    for k in range(_i4(lr, own)):
+        item = _i4(lr, own + 1 + 2 * k)
+        for c2 in range(classes):
+            cost = _i4(costs, rest + (item * classes + c) * classes + c2)
+            if cost < LC_NEVER:
+                best = min(best, cost + mat[after + k * classes + c2])
+    return best
+
+
+@inner
+def _lr_class(ctx, table, duty):
+    """Class of an obligation; one that was not known when costs were computed counts as the dearest."""
+    lr, costs = _i32(ctx, LR), _i32(ctx, LRCOST)
+    block = _i4(costs, _i4(lr, table + L_NUMBER))
+    if duty < _i4(costs, block + LC_DUTIES):
+        return _i4(costs, block + _i4(costs, block + LC_DUTY) + duty)
+    return _i4(lr, table + L_CLASSES) - 1
+
+
+@inner
+def _lr_after(ctx, mat, scr, f, terminal, c):
+    """Tokens from where `terminal` was taken on stack f, leaving an obligation of class c, to the end of the text."""
+    lr = _i32(ctx, LR)
+    table = mat[f + F_SPEC]
+    words, columns = _i4(lr, table + L_WORDS), _i4(lr, table + L_TERMINALS)
+    top = mat[M_TOP]
+    best = np.int64(FAR)
+    scr[0] = f
+    sp = 1
+    while sp > 0:
+        sp -= 1
+        h = scr[sp]
+        act = _i4(lr, table + _i4(lr, table + L_ACT) + mat[h + F_A] * columns + terminal)
+        if act == 0:
+            continue
+        for k in range(_i4(lr, table + act)):
+            action = _i4(lr, table + act + 1 + k)
+            if action >= 0:
+                g = _lr_frame(ctx, mat, table, action, h, mat[f + F_B], words)
+                if mat[M_STATUS] != OK:
+                    return best
+                _lr_cost(ctx, mat, g)
+                best = min(best, _lr_rest(ctx, mat, g, c))
+            else:
+                p = _lr_reduced(ctx, mat, h, -1 - action)
+                if mat[M_STATUS] == OK and sp + 2 > WORK:
+                    mat[M_STATUS] = OUT_OF_FUEL
+                if mat[M_STATUS] == OK:
+                    g = _lr_frame(ctx, mat, table, ctx[OUT2], p, mat[f + F_B], words)
+                if mat[M_STATUS] != OK:
+                    return best
+                _lr_cost(ctx, mat, g)
+                scr[sp] = g
+                sp += 1
+    mat[M_TOP] = top
+    return best
+
+
+@inner
+def _lr_continuation(ctx, mat, scr, n, f):
+    """From control node n, which follows a terminal on stack f, to the end of the text."""
+    node = _i32(ctx, NODE)
+    first, count = np.int64(-1), np.int64(1)
+    if _i4(node, 4 * n) == OP_ALT:
+        first, count = _i4(node, 4 * n + 1), _i4(node, 4 * n + 2)
+    best = np.int64(FAR)
+    for k in range(count):
+        m = _i4(_i32(ctx, ALTS), first + k) if first >= 0 else n
+        op = _i4(node, 4 * m)
+        if op == OP_SHIFT:
+            duty = _i4(node, 4 * _i4(node, 4 * m + 2) + 1)
+            cost = _lr_after(ctx, mat, scr, f, _i4(node, 4 * m + 1), _lr_class(ctx, mat[f + F_SPEC], duty))
+            best = min(best, cost)
+        elif op == OP_LEX:
+            best = min(best, _lr_rest(ctx, mat, f, _lr_class(ctx, mat[f + F_SPEC], _i4(node, 4 * m + 1))))
+        if mat[M_STATUS] != OK:
+            return best
+    return best
+
+
+@inner
+def _lr_distance(ctx, mat, scr, q, n, f):
+    """From terminal state q, of node n on stack f, to the end of the text. Not measured in tokens: in bytes, label 0."""
+    at = _i4(_i32(ctx, TOKAT), q)
+    if at == 0:
+        own = _i4(_i32(ctx, DIST), 3 * q)
+        return own + _lr_continuation(ctx, mat, scr, _i4(_i32(ctx, NODE), 4 * n + 2), f)
+    seen = carray(_pointer64(ctx[SEEN]), (1024,))
+    h = _mix(_mix(_mix(_mix(0, q), n), mat[f + F_X]), mat[f + F_COST]) | 1
+    slot = _mix(0, h) & 511
+    if seen[slot] == h:
+        return seen[512 + slot]
+    ends, node = _i32(ctx, TOKENDS), _i32(ctx, NODE)
+    best = np.int64(FAR)
+    for k in range(_i4(ends, at)):
+        own = _i4(ends, at + 3 + 2 * k)
+        if own >= best:
+            break
+        best = min(best, own + _lr_continuation(ctx, mat, scr, _i4(node, 4 * n + 2) + _i4(ends, at + 2 + 2 * k), f))
+        if mat[M_STATUS] != OK:
+            return best
+    seen[slot] = h
+    seen[512 + slot] = best
+    return best
+
+
+@inner
+def _lr_most(ctx, mat, scr, q, n, f):
+    """As `_lr_distance`, for any state that a text leads to from q within its terminal; FAR where one may lead nowhere."""
+    at = _i4(_i32(ctx, TOKAT), q)
+    if at == 0:
+        return np.int64(FAR)
+    ends, node = _i32(ctx, TOKENDS), _i32(ctx, NODE)
+    most = np.int64(0)
+    for k in range(_i4(ends, at)):
+        most = max(most, _lr_continuation(ctx, mat, scr, _i4(node, 4 * n + 2) + _i4(ends, at + 2 + 2 * k), f))
+        if mat[M_STATUS] != OK:
+            return most
+    return most + _i4(ends, at + 1)
 
 
 @inner
@@ -102,7 +298,7 @@ def _lr_viable(ctx, mat, scr, sp, g):
                 p = _lr_reduced(ctx, mat, f, _i4(lr, at))
                 if mat[M_STATUS] != OK:
                     return
-                h = _lr_frame(mat, table, ctx[OUT2], p, mat[g + F_B], words)
+                h = _lr_frame(ctx, mat, table, ctx[OUT2], p, mat[g + F_B], words)
                 if mat[M_STATUS] != OK:
                     return
                 scr[n] = h
@@ -123,7 +319,7 @@ def _lr_push(ctx, mat, scr, sp, table, state, parent, outer, base, count):
     """The stack with a state more; where the set at `base` has an equal one, that one."""
     words = _i4(_i32(ctx, LR), table + L_WORDS)
     top = mat[M_TOP]
-    g = _lr_frame(mat, table, state, parent, outer, words)
+    g = _lr_frame(ctx, mat, table, state, parent, outer, words)
     if mat[M_STATUS] != OK:
         return g
     for i in range(count):
@@ -131,6 +327,7 @@ def _lr_push(ctx, mat, scr, sp, table, state, parent, outer, base, count):
         if mat[f + F_KIND] == K_LR and mat[f + F_X] == mat[g + F_X] and mat[f + F_B] == outer:
             mat[M_TOP] = top
             return f
+    _lr_cost(ctx, mat, g)
     _lr_viable(ctx, mat, scr, sp, g)
     return g
 
@@ -211,7 +408,10 @@ def _lr_close(ctx, mat, scr, sp, op, n, f, base, count):
             p = _lr_reduced(ctx, mat, f, -1 - action)
             if mat[M_STATUS] == OK:
                 words = _i4(lr, table + L_WORDS)
-                scr[sp + 1] = _lr_frame(mat, table, ctx[OUT2], p, mat[f + F_B], words)
+                g = _lr_frame(ctx, mat, table, ctx[OUT2], p, mat[f + F_B], words)
+                if mat[M_STATUS] == OK:
+                    _lr_cost(ctx, mat, g)
+                scr[sp + 1] = g
                 scr[sp] = n
                 sp += 2
         if mat[M_STATUS] != OK:

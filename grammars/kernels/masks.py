@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.distance import FAR, _limit_inside
+from grammars.kernels.distance import FAR, _forget_seen, _limit_inside
 from grammars.kernels.frames import _context, _due, _i32, _i64, _mix, _note, _reach
 from grammars.kernels.layout import *
 from grammars.kernels.pointers import I32, _i4, _pointer32, carray
@@ -113,6 +113,8 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
     mat[M_LOOK], mat[M_VOLATILE], mat[M_NEED] = 0, 0, 0
     mat[M_POS] = mat[configurations + CFG * count]
     mat[M_HOLE], mat[M_TRUST], mat[M_CHECK], mat[M_TESTS] = 0, 0, 0, 0
+    if budget >= 0:
+        _forget_seen(ctx)
     for w in range(words):
         row[w] = 0
     if ctx[S_UNIQUE]:

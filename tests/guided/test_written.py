@@ -86,10 +86,15 @@ def test_the_kinds_of_constraints_on_random_scores() -> None:
         assert int(ids[0, -1]) != 128 or text.count(b"a") == 1
 
 
-def test_a_limit_of_tokens_is_refused_for_grammars() -> None:
-    vocab = guided.Vocabulary.from_bytes([b"a", b""], eos_ids=[1])
-    with pytest.raises(guided.GrammarError, match="limit of tokens"):
-        guided.gbnf('root ::= "a" root?', tokenizer=vocab, max_new_tokens=5)
+def test_a_limit_of_tokens_is_kept_by_grammars() -> None:
+    """Scores that want to go on for ever are led to an end; a limit below the least is refused when it is asked for."""
+    vocab = guided.Vocabulary.from_bytes([b"a", b"b", b"c", b""], eos_ids=[3])
+    constraint = guided.gbnf('root ::= "a" | "b" root "c"', tokenizer=vocab, max_new_tokens=8)
+    ids: Any = torch.zeros((1, 1), dtype=torch.long)
+    for _ in range(8):
+        scores = constraint(ids, torch.tensor([[0.0, 9.0, 1.0, 0.0]]))
+        ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)
+    assert ids[0, 1:].tolist() == [1, 1, 1, 0, 2, 2, 2, 3]
 
 
 def test_an_unknown_ready_grammar() -> None:
