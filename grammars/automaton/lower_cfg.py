@@ -140,9 +140,9 @@ def item_bases(table: LrTable) -> list[int]:
     return bases
 
 
-def _start(program: Program, table: int) -> int:
-    """The root node of a parser."""
-    return program.add(OP_PARSE, table, lex_node(program, 0, True))
+def _start(program: Program, table: int, empty: bool) -> int:
+    """The root node of a parser. Not `empty`: the text must not end before a terminal (none is empty)."""
+    return program.add(OP_PARSE, table, lex_node(program, 0, empty))
 
 
 def lex_node(program: Program, duty: int, may_end: bool) -> int:
@@ -166,8 +166,13 @@ def lower_plain(table: LrTable, terminals: Sequence[Regex], store: TerminalStore
     return _whole(program, root)
 
 
-def add_plain(program: Program, table: LrTable, terminals: Sequence[Regex], store: TerminalStore) -> tuple[int, Lex]:
-    """As `lower_plain`, as a part of a program: its root, and what `Program.lex` does for its table."""
+def add_plain(
+    program: Program, table: LrTable, terminals: Sequence[Regex], store: TerminalStore, empty: bool = True
+) -> tuple[int, Lex]:
+    """As `lower_plain`, as a part of a program: its root, and what `Program.lex` does for its table.
+
+    `empty`: whether the empty text counts, if it is one.
+    """
     offset = add_parser(program, table, [0] * len(table.actions), 1)
     again = lex_node(program, 0, True)
     starts: dict[int, int] = {}
@@ -188,7 +193,7 @@ def add_plain(program: Program, table: LrTable, terminals: Sequence[Regex], stor
         nodes = [terminal(t) for t in range(len(terminals)) if possible >> t & 1]
         return program.choice(nodes) if nodes else _nothing(program)
 
-    return _start(program, offset), lex
+    return _start(program, offset, empty), lex
 
 
 def lower_lexed(table: LrTable, lexer: Lexer, store: TerminalStore) -> Program:
@@ -199,14 +204,14 @@ def lower_lexed(table: LrTable, lexer: Lexer, store: TerminalStore) -> Program:
 
 
 def add_lexed(
-    program: Program, table: LrTable, lexer: Lexer, store: TerminalStore, alone: bool = False
+    program: Program, table: LrTable, lexer: Lexer, store: TerminalStore, alone: bool = False, empty: bool = True
 ) -> tuple[int, Lex]:
     """As `lower_lexed`, as a part of a program: its root, and what `Program.lex` does for its table.
 
-    `alone`: no text follows that of the parser.
+    `alone`: no text follows that of the parser. `empty`: whether the empty text counts, if it is one.
     """
     offset = add_parser(program, table, lexer.context_of, LEXED_CLASSES)
-    return _start(program, offset), _lexing(program, table, lexer, store, alone)
+    return _start(program, offset, empty), _lexing(program, table, lexer, store, alone)
 
 
 def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore, alone: bool) -> Lex:

@@ -60,7 +60,7 @@ class _Lexing:
             listed |= lexer.ignored
         self.owners: dict[int, set[int]] = {}  # obligation -> terminals that leave it
         self.options: dict[int, dict[int, list[list[tuple[int, int]]]]] = {}
-        """Obligation -> terminal -> for each component the cheapest (tokens, obligation left), one for each of these."""
+        """Obligation -> terminal -> for each component the cheapest (tokens, obligation left) of each obligation."""
 
     def result(self) -> tuple[npt.NDArray[np.int32], list[int], list[int]]:
         self._explore()
@@ -204,8 +204,9 @@ def _block(
         out = np.zeros(room, np.int32)
         used = int(
             solve_parser(
-                lefts, starts, rights, term, by_left, rules_of, kernel_at, kernels, bases[:-1].copy(), nt, rest,
-                place, out,
+                size, lefts, starts, rights, term.reshape(-1), by_left, rules_of, kernel_at, kernels,
+                bases[:-1].copy(), nt.reshape(-1), rest.reshape(-1), place.reshape(-1),
+                np.zeros(2 * table.nonterminals + 2, np.int32), out,
             )
         )  # fmt: skip
         if used >= 0:

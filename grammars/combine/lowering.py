@@ -160,7 +160,8 @@ def _lark(assembly: Assembly, recipe: Recipe, following: int) -> int:
 
     options = {key: recipe[key] for key in ("start", "parser", "lexer", "regex_flags")}
     table, lexer = read_lark(recipe["source"], **options)
-    return assembly.parser(add_lexed(assembly.program, table, lexer, assembly.store), following)
+    made = add_lexed(assembly.program, table, lexer, assembly.store, empty=not recipe.get("written"))
+    return assembly.parser(made, following)
 
 
 def _gbnf(assembly: Assembly, recipe: Recipe, following: int) -> int:
@@ -168,7 +169,8 @@ def _gbnf(assembly: Assembly, recipe: Recipe, following: int) -> int:
 
     start = recipe["start"]
     parts = read_gbnf(recipe["source"]).reduced(start, start == "root")
-    return assembly.parser(add_plain(assembly.program, *parts, assembly.store), following)
+    made = add_plain(assembly.program, *parts, assembly.store, empty=not recipe.get("written"))
+    return assembly.parser(made, following)
 
 
 def _ebnf(assembly: Assembly, recipe: Recipe, following: int) -> int:
@@ -176,7 +178,8 @@ def _ebnf(assembly: Assembly, recipe: Recipe, following: int) -> int:
 
     rules = read_ebnf(recipe["source"])
     parts = rules.reduced(recipe["start"] or next(iter(rules.bodies)), recipe["start"] is None)
-    return assembly.parser(add_plain(assembly.program, *parts, assembly.store), following)
+    made = add_plain(assembly.program, *parts, assembly.store, empty=not recipe.get("written"))
+    return assembly.parser(made, following)
 
 
 def _regex(assembly: Assembly, recipe: Recipe, following: int) -> int:
@@ -240,6 +243,8 @@ def _repeat(assembly: Assembly, recipe: Recipe, following: int) -> int:
             "copies of a repeated part", _MOST_COPIES, high or low, "Repeat it without an upper bound."
         )
     program = assembly.program
+    if high == 0 or only_empty(inner):
+        return following
     if nullable(inner):
         inner, low = not_empty(inner), 0
     body = assembly.lower(inner, program.done)  # once, and called by each copy
@@ -254,6 +259,16 @@ def _repeat(assembly: Assembly, recipe: Recipe, following: int) -> int:
     return node
 
 
+def only_empty(recipe: Recipe) -> bool:
+    """Whether the only text of a recipe is the empty one, as far as its form tells."""
+    kind, source = recipe["kind"], recipe["source"]
+    if kind == "choice":
+        return not any(source)
+    if kind in ("then", "either"):
+        return all(only_empty(one) for one in source)
+    return kind == "repeat" and (recipe["high"] == 0 or only_empty(source))
+
+
 def not_empty(recipe: Recipe) -> Recipe:
     """The texts of a recipe without the empty one: a loop over it would not move."""
     if not nullable(recipe):
@@ -262,13 +277,18 @@ def not_empty(recipe: Recipe) -> Recipe:
     if kind == "choice":
         return recipe | {"source": [word for word in source if word]}
     if kind == "either":
-        return recipe | {"source": [not_empty(one) for one in source]}
+        return recipe | {"source": [not_empty(one) for one in source if not only_empty(one)]}
     if kind == "then":
         # the first part that is not empty, and what follows it
+        source = [one for one in source if not only_empty(one)]
         cases = [{"kind": "then", "source": [not_empty(source[i]), *source[i + 1 :]]} for i in range(len(source))]
         return {"kind": "either", "source": cases}
     if kind == "repeat":
+        if recipe["high"] == 0 or only_empty(source):
+            return {"kind": "choice", "source": []}
         return recipe | {"source": not_empty(source), "low": max(1, recipe["low"]), "high": recipe["high"]}
+    if kind in ("lark", "gbnf", "ebnf"):
+        return recipe | {"written": True}
     if regular(recipe) is not None:
         return {"kind": "both", "source": [recipe, {"kind": "regex", "source": r"(.|\n)+"}]}
     raise UnsupportedGrammar(f"a repetition of {kind} that may be empty", "Repeat a part that writes something.")

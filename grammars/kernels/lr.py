@@ -9,7 +9,7 @@ An LR table in LR (int32), offsets from its start:
     L_STATES.. counts; L_ACT [S*T] place of a list (count, then targets, or -1 - rule), 0: none; L_GOTO [S*N], -1: none
     L_RULES [R*2] symbols to take off, nonterminal; L_SHIFTS [S*W*2] terminals that are shifted, in words of 60 bits
     as pairs of 30; L_REDS [S] place of a list (count, then rule and its terminals as W pairs); L_CONTEXT [S] number
-    L_KERNELS [S] place of a list (count, then for each kernel item its number and nonterminal); L_CLASSES of obligations
+    L_KERNELS [S] place of a list (count, then number and nonterminal of each kernel item); L_CLASSES of obligations
 
 A frame: F_BITS words, the bits of what can come, then for each kernel item and class the tokens from that item's end to
 the end of the text (of `recost` and later; see `lrcosts`).
@@ -198,7 +198,7 @@ def _lr_continuation(ctx, mat, scr, n, f):
 
 @inner
 def _lr_distance(ctx, mat, scr, q, n, f):
-    """From terminal state q, of node n on stack f, to the end of the text. Not measured in tokens: in bytes, label 0."""
+    """From terminal state q, of node n on stack f, to the end of the text; in bytes where q was not measured."""
     at = _i4(_i32(ctx, TOKAT), q)
     if at == 0:
         own = _i4(_i32(ctx, DIST), 3 * q)
@@ -224,7 +224,7 @@ def _lr_distance(ctx, mat, scr, q, n, f):
 
 @inner
 def _lr_most(ctx, mat, scr, q, n, f):
-    """As `_lr_distance`, for any state that a text leads to from q within its terminal; FAR where one may lead nowhere."""
+    """As `_lr_distance`, for any state that a text leads to within the terminal; FAR where one may lead nowhere."""
     at = _i4(_i32(ctx, TOKAT), q)
     if at == 0:
         return np.int64(FAR)

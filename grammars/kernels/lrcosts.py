@@ -11,16 +11,22 @@ obligation that the one before it left. Costs add and the least counts, so matri
 
 from __future__ import annotations
 
+import numpy as np
+
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i4, _i32, _u1, _u8
+from grammars.kernels.frames import _context, _i32, _u8
 from grammars.kernels.layout import *
+from grammars.kernels.pointers import I32, I64, _i4, _u1
 
 NEVER = 1 << 29
 
 
 @kernel
-def terminal_tokens(address, states, local, labels, n_labels, first, before, dist, queue, work, tok, fuel):
-    """Fewest tokens from each state of a terminal to each label: `tok` int32[n * n_labels], NEVER where there is no way.
+def terminal_tokens(
+    address, states: I32, local: I32, labels: I32, n_labels, first: I32, before: I32, dist: I32, queue: I32, work: I64,
+    tok: I32, fuel,
+):  # fmt: skip
+    """Fewest tokens from each state of a terminal to each label: `tok` int32[n * n_labels], NEVER where none does.
 
     states: int32[n] ids; local: int32, the place of an id in `states`, -1 for others; labels: int32[n], -1 where no
     text ends. first int32[n + 1], before: the states with a byte to each state. dist, queue: int32[n] scratch; work:
@@ -55,7 +61,7 @@ def terminal_tokens(address, states, local, labels, n_labels, first, before, dis
                 best = _fewest(ctx, s, label, n_labels, states, local, dist, tok, work, fuel, True)
                 tok[s * n_labels + label] = best
                 lacking = lacking or best >= NEVER
-        while lacking:  # the vocabulary cannot write the straight way: any way then, until nothing changes
+        while lacking:  # the vocabulary cannot write the straight way: any way then, until nothing more changes
             lacking = False
             for k in range(tail):
                 s = queue[k]
@@ -75,7 +81,7 @@ def _fewest(ctx, s, label, n_labels, states, local, dist, tok, work, fuel, strai
     depth = 0
     work[0], work[1], work[2] = 1, _i4(tend, 0), s
     left = fuel
-    # single bytes first: they are a way at any rate
+    # single bytes first: they are a way, at any rate.
     i = 1
     while i < _i4(tend, 0):
         t = _i4(trans, states[s] * 256 + _u1(tbyte, i))
@@ -105,115 +111,146 @@ def _fewest(ctx, s, label, n_labels, states, local, dist, tok, work, fuel, strai
 
 
 @kernel
-def solve_parser(lefts, starts, rights, term, by_left, rules_of, kernel_at, kernels, bases, nt, rest, place, out):
-    """Costs of nonterminals, of the rest of each item, and the exits of each state; entries of `out` used, or needed.
+def solve_parser(
+    classes, lefts: I32, starts: I32, rights: I32, term: I32, by_left: I32, rules_of: I32, kernel_at: I32, kernels: I32,
+    bases: I32, nt: I32, rest: I32, place: I32, work: I32, out: I32,
+):  # fmt: skip
+    """Costs of nonterminals, of the rest of each item, and the exits of each state; entries of `out` used, or needed
+    as a negative number. All arrays are flat.
 
-    lefts int32[R]; starts int32[R + 2], rights: the symbols of rule r are rights[starts[r] : starts[r + 1]], the last
-    rule starts everything. term int32[D, T, D]: tokens of a terminal after a class and before one.
-    by_left int32[N + 1], rules_of: rules of each nonterminal. kernel_at int32[S + 1], kernels: the items of each state.
-    bases int32[R + 1]: number of the first item of a rule. nt int32[N, D, D], rest int32[items, D, D]: NEVER before.
-    place int32[S, N]: where the exits of (state, nonterminal) stand in `out`, [D, items of the kernel, D]; 0: none.
+    lefts [R]; starts [R + 2], rights: the symbols of rule r are rights[starts[r] : starts[r + 1]], the last rule
+    starts everything. term [D, T, D]: tokens of a terminal after a class and before one. by_left [N + 1], rules_of:
+    rules of each nonterminal. kernel_at [S + 1], kernels: the items of each state. bases [R + 1]: number of the first
+    item of a rule. nt [N, D, D], rest [items, D, D]: NEVER before. place [S, N]: where the exits of a state and a
+    nonterminal stand in `out`, [D, items of the kernel, D]; 0: none. work [2, N].
     """
-    D = term.shape[0]
-    n_rules, n_nt = lefts.size, nt.shape[0]
-    n_all = n_rules + 1
-    changed = True
-    while changed:
-        changed = False
-        for r in range(n_all):
-            size = starts[r + 1] - starts[r]
-            base = bases[r]
-            for c in range(D):
-                rest[base + size, c, c] = 0
-            for k in range(size - 1, -1, -1):
-                symbol = rights[starts[r] + k]
-                for c in range(D):
-                    for between in range(D):
-                        own = term[c, symbol, between] if symbol >= 0 else nt[-1 - symbol, c, between]
-                        if own < NEVER:
-                            for c2 in range(D):
-                                cost = min(NEVER, own + rest[base + k + 1, between, c2])
-                                if cost < rest[base + k, c, c2]:
-                                    rest[base + k, c, c2] = cost
-                                    changed = True
-            if r < n_rules:
-                for c in range(D):
-                    for c2 in range(D):
-                        if rest[base, c, c2] < nt[lefts[r], c, c2]:
-                            nt[lefts[r], c, c2] = rest[base, c, c2]
-                            changed = True
-    used = 1
-    member = place[0] * 0
-    queue = place[0] * 0
+    n_nt = by_left.size - 1
+    n_terminals = term.size // (classes * classes)
+    _solve_rules(classes, lefts, starts, rights, term, n_terminals, bases, nt, rest)
+    used = np.int64(1)
     for s in range(kernel_at.size - 1):
-        low, high = kernel_at[s], kernel_at[s + 1]
+        low, high = np.int64(kernel_at[s]), np.int64(kernel_at[s + 1])
         own = high - low
-        for a in range(n_nt):
-            member[a] = 0
-        count = 0
-        for k in range(low, high):
-            symbol = _after_dot(kernels[k], bases, starts, rights)
-            if symbol < 0 and member[-1 - symbol] == 0:
-                member[-1 - symbol] = 1
-                queue[count] = -1 - symbol
-                count += 1
-        done = 0
-        while done < count:
-            a = queue[done]
-            done += 1
-            for j in range(by_left[a], by_left[a + 1]):
-                r = rules_of[j]
-                if starts[r + 1] > starts[r] and rights[starts[r]] < 0:
-                    b = -1 - rights[starts[r]]
-                    if member[b] == 0:
-                        member[b] = 1
-                        queue[count] = b
-                        count += 1
-        size = D * own * D
+        count = _within(s, low, high, starts, rights, by_left, rules_of, kernels, bases, n_nt, work)
+        size = classes * own * classes
         if used + count * size > out.size:
             used += count * size
-            for rest_of in range(s + 1, kernel_at.size - 1):
-                used += n_nt * D * (kernel_at[rest_of + 1] - kernel_at[rest_of]) * D
+            for later in range(s + 1, kernel_at.size - 1):
+                used += n_nt * classes * (kernel_at[later + 1] - kernel_at[later]) * classes
             return -used
         for i in range(count):
-            place[s, queue[i]] = used + i * size
+            place[s * n_nt + work[n_nt + i]] = used + i * size
             for j in range(size):
                 out[used + i * size + j] = NEVER
         for k in range(low, high):
-            symbol = _after_dot(kernels[k], bases, starts, rights)
+            symbol = _after_dot(np.int64(kernels[k]), bases, starts, rights)
             if symbol < 0:
-                at = place[s, -1 - symbol]
-                for c in range(D):
-                    for c2 in range(D):
-                        here = at + (c * own + k - low) * D + c2
-                        out[here] = min(out[here], rest[kernels[k] + 1, c, c2])
+                at = np.int64(place[s * n_nt - 1 - symbol])
+                for c in range(classes):
+                    for c2 in range(classes):
+                        here = at + (c * own + k - low) * classes + c2
+                        cost = np.int64(rest[((kernels[k] + 1) * classes + c) * classes + c2])
+                        out[here] = min(np.int64(out[here]), cost)
         changed = True
         while changed:
             changed = False
             for i in range(count):
-                b = queue[i]
+                b = np.int64(work[n_nt + i])
                 for j in range(by_left[b], by_left[b + 1]):
-                    r = rules_of[j]
-                    if starts[r + 1] == starts[r] or rights[starts[r]] >= 0:
-                        continue
-                    at, after = place[s, -1 - rights[starts[r]]], place[s, b]
-                    for c in range(D):
-                        for between in range(D):
-                            cost = rest[bases[r] + 1, c, between]
-                            if cost < NEVER:
-                                for x in range(own * D):
-                                    whole = min(NEVER, cost + out[after + between * own * D + x])
-                                    if whole < out[at + c * own * D + x]:
-                                        out[at + c * own * D + x] = whole
-                                        changed = True
+                    r = np.int64(rules_of[j])
+                    if starts[r + 1] > starts[r] and rights[starts[r]] < 0:
+                        at = np.int64(place[s * n_nt - 1 - rights[starts[r]]])
+                        after = np.int64(place[s * n_nt + b])
+                        if _leave_by(classes, own, (bases[r] + 1) * classes * classes, at, after, rest, out):
+                            changed = True
         used += count * size
     return used
 
 
 @inner
+def _solve_rules(classes, lefts, starts, rights, term, n_terminals, bases, nt, rest):
+    """The least costs of nonterminals and of the rests of rules: lowered until nothing changes."""
+    changed = True
+    while changed:
+        changed = False
+        for r in range(lefts.size + 1):
+            size = np.int64(starts[r + 1]) - starts[r]
+            base = np.int64(bases[r])
+            for c in range(classes):
+                rest[((base + size) * classes + c) * classes + c] = 0
+            for back in range(size):
+                k = size - 1 - back
+                symbol = np.int64(rights[starts[r] + k])
+                for c in range(classes):
+                    for between in range(classes):
+                        if symbol >= 0:
+                            own = np.int64(term[(c * n_terminals + symbol) * classes + between])
+                        else:
+                            own = np.int64(nt[((-1 - symbol) * classes + c) * classes + between])
+                        if own < NEVER:
+                            for c2 in range(classes):
+                                cost = own + rest[((base + k + 1) * classes + between) * classes + c2]
+                                here = ((base + k) * classes + c) * classes + c2
+                                if cost < rest[here]:
+                                    rest[here] = cost
+                                    changed = True
+            if r < lefts.size:
+                for x in range(classes * classes):
+                    cost = np.int64(rest[base * classes * classes + x])
+                    here = lefts[r] * classes * classes + x
+                    if cost < nt[here]:
+                        nt[here] = cost
+                        changed = True
+
+
+@inner
+def _within(s, low, high, starts, rights, by_left, rules_of, kernels, bases, n_nt, work):
+    """The nonterminals that may begin in a state, to the second half of `work`; their number."""
+    for a in range(n_nt):
+        work[a] = 0
+    count = np.int64(0)
+    for k in range(low, high):
+        symbol = _after_dot(np.int64(kernels[k]), bases, starts, rights)
+        if symbol < 0 and work[-1 - symbol] == 0:
+            work[-1 - symbol] = 1
+            work[n_nt + count] = -1 - symbol
+            count += 1
+    done = np.int64(0)
+    while done < count:
+        a = np.int64(work[n_nt + done])
+        done += 1
+        for j in range(by_left[a], by_left[a + 1]):
+            r = np.int64(rules_of[j])
+            if starts[r + 1] > starts[r] and rights[starts[r]] < 0:
+                b = np.int64(-1 - rights[starts[r]])
+                if work[b] == 0:
+                    work[b] = 1
+                    work[n_nt + count] = b
+                    count += 1
+    return count
+
+
+@inner
+def _leave_by(classes, own, base, at, after, rest, out):
+    """Lower the exits of a rule's first symbol by the rest of the rule and the exits of its nonterminal."""
+    changed = False
+    for c in range(classes):
+        for between in range(classes):
+            cost = np.int64(rest[base + c * classes + between])
+            if cost < NEVER:
+                for x in range(own * classes):
+                    whole = cost + out[after + between * own * classes + x]
+                    here = at + c * own * classes + x
+                    if whole < out[here]:
+                        out[here] = whole
+                        changed = True
+    return changed
+
+
+@inner
 def _after_dot(item, bases, starts, rights):
     """The symbol after the dot of an item; 0 where it is complete, which is no nonterminal."""
-    low, high = 0, bases.size - 1
+    low, high = np.int64(0), bases.size - 1
     while low < high:
         middle = (low + high + 1) >> 1
         if bases[middle] <= item:
@@ -221,4 +258,7 @@ def _after_dot(item, bases, starts, rights):
         else:
             high = middle - 1
     at = starts[low] + item - bases[low]
-    return rights[at] if at < starts[low + 1] else 0
+    found = np.int64(0)
+    if at < starts[low + 1]:
+        found = np.int64(rights[at])
+    return found

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from grammars import (
     Grammar,
     Matcher,
     Tag,
-    UnsupportedGrammar,
     Vocabulary,
     compile_gbnf,
     compile_json_schema,
@@ -59,8 +57,3 @@ def test_a_region_of_a_grammar_and_a_token_across_its_end() -> None:
     allowed = {token for token in range(131) if row[token >> 5] >> (token & 31) & 1}
     assert {*b"+)0123456789", 128, 129} <= allowed and not allowed & {*b"<x(", 130}
     assert Matcher(Grammar.from_bytes(grammar.to_bytes()), BYTES).accept_bytes(b"<s>1+1</s> done")
-
-
-def test_what_may_be_empty_is_not_repeated() -> None:
-    with pytest.raises(UnsupportedGrammar, match="may be empty"):
-        repeat(PAIRS)

@@ -20,7 +20,9 @@ from grammars import (
     UnsupportedGrammar,
     Vocabulary,
     compile_choice,
+    compile_gbnf,
     compile_json_schema,
+    compile_lark,
     compile_regex,
 )
 from grammars.combine import both, compile_substring, either, optional, repeat, then
@@ -96,6 +98,25 @@ def test_walks_end_inside_the_language_and_within_the_budget(tree: tuple[Grammar
         text += BYTES.token_bytes(token)
         left -= 1
     assert left >= 0 and re.fullmatch(pattern, text.decode()), (pattern, text)
+
+
+def test_repetitions_of_what_may_be_empty() -> None:
+    """Grammars among it; and of what can only be empty nothing is left."""
+    dyck = compile_gbnf('root ::= ("(" root ")")*')
+    listed = compile_lark('start: ("x" "y"?)*\n%ignore " "')
+    for grammar, yes, no in (
+        (repeat(then("<", repeat(dyck, 1), ">"), 1), ["<>", "<()(())><>"], ["", "<(>"]),
+        (repeat(either(dyck, "a"), 2, 3), ["", "a", "()a()", "aaa", "aa()"], ["aaaa", "("]),
+        (then(repeat(listed), "."), [".", "xx x.", " ."], ["x"]),
+        (repeat(repeat(compile_choice(["a"]), 0, 0)), [""], ["a"]),
+        (then("b", repeat(either("", repeat("a", 0, 0)), 1, 2)), ["b"], ["ba"]),
+    ):
+        for text in yes:
+            assert accepts(grammar, text), text
+        for text in no:
+            assert not accepts(grammar, text), text
+        matcher = Matcher(grammar, BYTES)
+        assert matcher.min_tokens() <= len(yes[0])
 
 
 def test_json_parts_between_text() -> None:

@@ -19,7 +19,10 @@ SINGLE = [bytes((byte,)) for byte in b'ab(),+;if "\n#1']
 
 TINY: dict[str, tuple[Callable[[], Grammar], list[bytes]]] = {
     "nested": (lambda: compile_gbnf('root ::= "a" | "(" root ")" | "((" root "b"'), [b"((", b"))", b"(a", b"a)"]),
-    "two ends": (lambda: compile_gbnf('root ::= x "a" | y "bbb"\nx ::= "(" x | "("\ny ::= "(" y | "("'), [b"bb", b"(("]),
+    "two ends": (
+        lambda: compile_gbnf('root ::= x "a" | y "bbb"\nx ::= "(" x | "("\ny ::= "(" y | "("'),
+        [b"bb", b"(("],
+    ),
     "blank between": (
         lambda: compile_lark('start: A A | "if" A ";" start\nA: /[ab]+/\n%ignore " "'),
         [b"if", b" a", b"ab", b";if"],
@@ -30,7 +33,10 @@ TINY: dict[str, tuple[Callable[[], Grammar], list[bytes]]] = {
     ),
     "keyword": (lambda: compile_lark('start: "if" N start | N\nN: /(?!if\\b)[a-fi]+/\n%ignore " "'), [b"if", b" if"]),
     "empty rules": (lambda: compile_lark('start: a b "1"\na: "a"*\nb: ("b" a)?'), [b"aa", b"b1"]),
-    "ambiguous": (lambda: compile_lark('start: start "+" start | "a" | "(" start ")"', parser="earley"), [b"+a", b"a+"]),
+    "ambiguous": (
+        lambda: compile_lark('start: start "+" start | "a" | "(" start ")"', parser="earley"),
+        [b"+a", b"a+"],
+    ),
 }
 
 
