@@ -31,7 +31,12 @@ __all__ = ["GROUPS", "Kernel", "assembly", "functions_of", "group_of", "loaded",
 GROUPS = {
     "core": ("grammars.kernels.moves", "grammars.kernels.masks"),
     "tier1": ("grammars.kernels.tier1",),
-    "rest": ("grammars.kernels.costs", "grammars.kernels.distance", "grammars.kernels.lrcosts", "grammars.kernels.values"),
+    "rest": (
+        "grammars.kernels.costs",
+        "grammars.kernels.distance",
+        "grammars.kernels.lrcosts",
+        "grammars.kernels.values",
+    ),
 }
 _FOLDER = Path(__file__).parent
 CHECKED = os.environ.get("GUIDED_KERNELS") == "checked"  # an index out of range ends the process
