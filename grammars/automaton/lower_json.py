@@ -22,6 +22,7 @@ from grammars.kernels.layout import (
     K_ARR,
     K_OBJ,
     OF_ANY,
+    OF_FINAL,
     OF_OPEN,
     OP_ARR,
     OP_DTRIE,
@@ -36,7 +37,7 @@ from grammars.kernels.layout import (
 from grammars.regex import ByteDfa, CharDfa, Regex, char_dfa
 from grammars.regex.chardfa import start_term
 from grammars.regex.charset import Charset, from_chars, intersect, narrowest
-from grammars.regex.horizon import longest
+from grammars.regex.horizon import ENDLESS, longest
 from grammars.schema_ir import (
     Alternative,
     ArrayValue,
@@ -394,13 +395,13 @@ class JsonLowering:
             after[position] = later
             later += usable[position]
         trie = program.trie([(s, i, b) for i, (s, _, b, _) in enumerate(entries)]) if n else -1
-        q, others = self._undeclared(value)
+        q, others, final = self._undeclared(value)
         other = program.ospec.extend([node for node, _ in others])
         met_later = 0
         for _, met in others[1:]:
             met_later |= met
         need = self._duties(value) if value.duties else 0
-        flags = (OF_ANY if self.any_order else 0) | (OF_OPEN if others else 0)
+        flags = (OF_ANY if self.any_order else 0) | (OF_OPEN if others else 0) | (OF_FINAL if final else 0)
         high = -1 if value.max_properties is None else min(value.max_properties, 1 << 30)
         suffixes = []
         for symbols, _, _, declared in entries:
@@ -442,13 +443,16 @@ class JsonLowering:
             met |= choice.pays
         return self.program.choice([self._choice(choice) for choice in choices]), met
 
-    def _undeclared(self, value: ObjectValue) -> tuple[int, list[tuple[int, int]]]:
-        """Terminal of the undeclared keys and, by label, the node after such a key and the duties it can meet."""
+    def _undeclared(self, value: ObjectValue) -> tuple[int, list[tuple[int, int]], bool]:
+        """Terminal of the undeclared keys; by label, the node after such a key and the duties it can meet; whether
+        some declared name is a word of the terminal that no longer word begins with.
+        """
         rest_of = value.additional is not None or bool(value.additional_choices)
         if not value.patterns and value.key_language is None:
             if not rest_of:
-                return self.any_string, []
-            return self.any_string, [self._value_after(value.additional, value.additional_choices, value.duties)]
+                return self.any_string, [], False
+            after = self._value_after(value.additional, value.additional_choices, value.duties)
+            return self.any_string, [after], False
         labels: list[tuple[Regex, tuple[int, int]]] = []
         rest = value.key_language
         for pattern in value.patterns:
@@ -460,13 +464,32 @@ class JsonLowering:
             labels.insert(0, (rest, self._value_after(value.additional, value.additional_choices, value.duties)))
         kept = [(language, after) for language, after in labels if not language.is_empty()]
         if not kept:
-            return self.any_string, []
+            return self.any_string, [], False
+        final = _some_final([declared.name for declared in value.properties], [language for language, _ in kept])
         if len(kept) == 1:
-            return self._regex(kept[0][0]), [kept[0][1]]
+            return self._regex(kept[0][0]), [kept[0][1]], final
         from grammars.automaton.labelled import LabelledDfa
 
         parts = [ByteDfa(CharDfa(language), self.encoding) for language, _ in kept]
-        return self.store.start_of(LabelledDfa(parts)), [after for _, after in kept]
+        return self.store.start_of(LabelledDfa(parts)), [after for _, after in kept], final
+
+
+def _some_final(names: list[str], languages: list[Regex]) -> bool:
+    """Is one of the names a word of the languages and not the beginning of another one?"""
+    most = [longest(start_term(language)[2]) for language in languages]
+    bounded = [char_dfa(language) for language, length in zip(languages, most, strict=True) if length < ENDLESS]
+    final = [name for name in names if any(dfa.start >= 0 and _ends_at(dfa, name) for dfa in bounded)]
+    if not final or len(bounded) == len(languages) == 1:
+        return bool(final)
+    return any(all(_ends_at(char_dfa(language), name) is not False for language in languages) for name in final)
+
+
+def _ends_at(dfa: CharDfa, name: str) -> bool | None:
+    """Is `name` a word and no longer one begins with it? None: no word begins with it."""
+    state = dfa.start
+    for character in name:
+        state = dfa.step(state, ord(character)) if state >= 0 else -1
+    return None if state < 0 else not dfa.ranges(state)
 
 
 def _spell_out(value: ObjectValue) -> ObjectValue:

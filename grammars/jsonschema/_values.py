@@ -44,6 +44,7 @@ class Values:
         self._compiler = compiler
         self._known: dict[Ref, list[Any] | None] = {}
         self._spelled: dict[Any, Ref] = {}
+        self._open: dict[Ref, Ref | None] = {}  # being spelled out: the reference that stands for it meanwhile
         self._path: list[Ref] = []
 
     def of(self, ref: Ref) -> list[Any] | None:
@@ -80,18 +81,33 @@ class Values:
 
     def spelled(self, ref: Ref) -> Ref:
         """`ref` with each alternative of finitely many values replaced by these values, as constants."""
+        if ref in self._open:  # it is being spelled out, and holds itself
+            promise = self._open[ref]
+            if promise is None:
+                promise = self._open[ref] = self._compiler.made([], ref)
+            return promise
         if ref not in self._spelled:
-            alternatives: list[Alternative] = []
-            changed = False
-            for alternative in () if ref == self._compiler.ANY else self._alternatives(ref):
-                try:
-                    values = [] if isinstance(alternative, LiteralValue) else list(self._listed(alternative))
-                except (_Endless, GuidedError):
-                    values = []
-                changed = changed or bool(values)
-                alternatives.extend(map(self.constant, values) if values else (alternative,))
-            self._spelled[ref] = self._compiler.made(alternatives, ref) if changed else ref
+            self._open[ref] = None
+            try:
+                alternatives, changed = self._spell(ref)
+            finally:
+                promise = self._open.pop(ref)
+            changed = changed or promise is not None
+            self._spelled[ref] = self._compiler.made(alternatives, ref, promise) if changed else ref
         return self._spelled[ref]
+
+    def _spell(self, ref: Ref) -> tuple[list[Alternative], bool]:
+        """The alternatives with values in the place of those that have few, and whether there are such."""
+        alternatives: list[Alternative] = []
+        changed = False
+        for alternative in () if ref == self._compiler.ANY else self._alternatives(ref):
+            try:
+                values = [] if isinstance(alternative, LiteralValue) else list(self._listed(alternative))
+            except (_Endless, GuidedError):
+                values = []
+            changed = changed or bool(values)
+            alternatives.extend(map(self.constant, values) if values else (alternative,))
+        return alternatives, changed
 
     def some(self, values: Sequence[Any], ref: Ref) -> Ref:
         """Exactly these values, out of those of `ref`."""

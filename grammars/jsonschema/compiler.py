@@ -139,8 +139,11 @@ class SchemaCompiler:
                 alternatives: list[Alternative] = list(_ANYTHING)
             else:
                 alternatives = []
-                for bit, atoms in self.conjuncts(ref):
-                    alternatives.extend(_BUILD[bit](atoms, self))
+                try:
+                    for bit, atoms in self.conjuncts(ref):
+                        alternatives.extend(_BUILD[bit](atoms, self))
+                except RecursionError:
+                    raise BudgetExceeded("nesting", _NESTING_LIMIT, None, "Nest the schema less deeply.") from None
             union = Union(_distinct(alternatives), self.pointer(ref))
             self._resolved[ref] = union
         return union
@@ -303,10 +306,11 @@ class SchemaCompiler:
         """Exactly these values."""
         return self.node({"enum": values}, "", self.references.constants)
 
-    def made(self, alternatives: list[Alternative], like: Ref) -> Ref:
-        """A reference with these alternatives, standing where `like` does."""
-        ref = Ref(len(self._sets))
-        self._sets.append(())
+    def made(self, alternatives: list[Alternative], like: Ref, known: Ref | None = None) -> Ref:
+        """A reference with these alternatives, standing where `like` does; `known`: one that was made before."""
+        ref = Ref(len(self._sets)) if known is None else known
+        if known is None:
+            self._sets.append(())
         self._empty[ref] = False
         self._resolved[ref] = Union(tuple(alternatives), self.pointer(like))
         return ref

@@ -347,7 +347,10 @@ def _with_property(ctx, mat, f, i):
 
 @inner
 def _with_extra(ctx, mat, f, key):
-    """The object frame after an undeclared key (its hash) was written; -1 if that key was written before."""
+    """The object frame after an undeclared key (its hash) was written; -1 if that key was written before.
+
+    A written key: hash, next, hash of the list, whether some key of the list is not the beginning of a longer one.
+    """
     x = mat[f + F_X]
     if x != 0:
         mat[M_VOLATILE] = 1
@@ -361,10 +364,11 @@ def _with_extra(ctx, mat, f, key):
     ospec = _i32(ctx, OSPEC)
     o = mat[f + F_SPEC]
     g = _copy_frame(ctx, mat, f)
-    x = _alloc(mat, 3)
+    x = _alloc(mat, 4)
     if mat[M_STATUS] != OK:
         return -1
     mat[x] = key
+    mat[x + 3] = mat[mat[f + F_X] + 3] if mat[f + F_X] != 0 else 0
     mat[x + 1] = mat[f + F_X]
     mat[x + 2] = _mix(mat[mat[f + F_X] + 2] if mat[f + F_X] != 0 else 0, key)
     mat[g + F_X] = x

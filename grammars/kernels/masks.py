@@ -100,7 +100,12 @@ def _in_tiers(ctx, mat, at, budget):
     if q < 0:
         return False
     op = _i4(node, 4 * n)
-    if not (op == OP_TERM or (op == OP_KEY and mat[f + F_FLAGS] & OPEN)):
+    if op == OP_KEY:
+        if not mat[f + F_FLAGS] & OPEN or (mat[f + F_X] != 0 and mat[mat[f + F_X] + 3] != 0):
+            return False  # closed; or the key must not come to be one that was written and cannot get longer
+        if _i4(_i32(ctx, OSPEC), mat[f + F_SPEC] + O_FLAGS) & OF_FINAL:
+            return False
+    elif op != OP_TERM:
         return False
     return budget < 0 or _limit_inside(ctx, mat, q, n, f, mat[at + 3], budget) != UNFIT
 

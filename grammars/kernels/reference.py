@@ -476,6 +476,9 @@ class Reference:
                 self._close(after, frame._replace(written=(*frame.written, text)), places)
             return
         content = place.content + bytes((byte,))
+        if q >= 0 and isinstance(frame, Object) and decoded(content) in (*frame.written, *rules.names):
+            # the same key again, or a declared one, unless it gets longer
+            q = q if any(target >= 0 for other, target in enumerate(self._row(q)) if other != QUOTE) else -1
         spells = begins if self.program.free_spelling else begins_canonically
         if q >= 0 or any(spells(word, content) for word in words):
             places.add(Word(place.node, content, q if q >= 0 else None, frame))

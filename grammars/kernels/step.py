@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from grammars.kernels.cache import inner
 from grammars.kernels.frames import (
     _alloc,
@@ -318,6 +320,41 @@ def _can_complete(ctx, mat, is_key, v, f, phase, value):
 
 
 @inner
+def _goes_on(ctx, mat, q):
+    """Whether a key in state q of its terminal can get longer. NEED_ROW where that is not known."""
+    trans = _i32(ctx, TRANS)
+    if _i4(trans, q * 256) == -2:
+        ctx[OUT0] = q
+        mat[M_STATUS] = NEED_ROW
+        return False
+    for b in range(255, -1, -1):
+        if _i4(trans, q * 256 + b) >= 0 and b != 34:
+            return True
+    return False
+
+
+@inner
+def _comes_to_nothing(ctx, mat, f, q, v, d):
+    """Whether an undeclared key of hash d, in state q of its terminal, can neither end nor get longer.
+
+    It cannot end where it was written before, or is a declared name (state v of the key trie).
+    """
+    if v >= 0 and _i4(_i32(ctx, ST), 6 * v + 2) >= 0:
+        if _i4(_i32(ctx, OSPEC), mat[f + F_SPEC] + O_FLAGS) & OF_FINAL:
+            return not _goes_on(ctx, mat, q)
+        return False
+    used = mat[f + F_X]
+    if used == 0 or mat[used + 3] == 0:
+        return False
+    mat[M_VOLATILE] = 1
+    while used != 0:
+        if mat[used] == d:
+            return not _goes_on(ctx, mat, q)
+        used = mat[used + 1]
+    return False
+
+
+@inner
 def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
     """One byte of a key (OP_KEY) or of a freely spelled string out of a list (OP_DTRIE)."""
     node = _i32(ctx, NODE)
@@ -359,6 +396,8 @@ def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
             ospec = _i32(ctx, OSPEC)
             g = _with_extra(ctx, mat, f, d)
             if g >= 0:
+                if not _goes_on(ctx, mat, q):
+                    mat[mat[g + F_X] + 3] = 1
                 other = _i4(ospec, mat[f + F_SPEC] + O_OTHER) + (_i4(info, following) & LABEL) - 1
                 return _close(ctx, mat, scr, _i4(ospec, other), g, base, count)
         return count
@@ -379,8 +418,11 @@ def _step_word(ctx, mat, scr, q, n, f, c, d, b, declared_only, base, count):
         v = _child(ctx, v, b) if v >= 0 else -1
         alive = v >= 0 and _usable(ctx, mat, is_key, v, f)
     if is_open and following >= 0:
-        alive = True
-    if not alive:
+        if phase == 0 and _comes_to_nothing(ctx, mat, f, following, v, d):
+            following = np.int64(-1)
+        else:
+            alive = True
+    if not alive or mat[M_STATUS] != OK:
         return count
     if not is_open:
         following = q

@@ -45,6 +45,17 @@ HARD_SCHEMAS: dict[str, dict[str, Any]] = {
         "patternProperties": {"^[ab]$": {"const": 1}},
         "additionalProperties": False,
     },
+    "keys of one length": {
+        "type": "object",
+        "properties": {"ab": {"const": 1}, "c": {"const": 1}},
+        "patternProperties": {"^[a-z]{2}$": {"const": 0}, "^x-": {"const": 0}},
+        "additionalProperties": False,
+    },
+    "keys of one character": {
+        "type": "object",
+        "propertyNames": {"maxLength": 1},
+        "additionalProperties": {"const": 1},
+    },
     "keys by length": {
         "type": "object",
         "propertyNames": {"maxLength": 2, "minLength": 1},

@@ -160,3 +160,20 @@ def test_values_of_a_recursive_schema_are_endless() -> None:
     )
     (value,) = source.resolve(source.root).alternatives
     assert isinstance(value, ArrayValue) and value.max_items is None
+
+
+RECURSIVE: tuple[tuple[Any, list[Any], list[Any]], ...] = (
+    ({"type": "array", "uniqueItems": True, "items": {"$ref": "#"}}, [[], [[], [[]]]], [[[], []], [[[], []]]]),
+    (
+        {"anyOf": [{"enum": ["a", "b"]}, {"type": "array", "uniqueItems": True, "items": {"$ref": "#"}, "minItems": 2}]},
+        [["a", "b"], ["a", "b", ["b", "a"]]],
+        [["a", "a"], ["a", "b", ["a", "b"], ["a", "b"]], ["a", ["b", "b"]]],
+    ),
+)
+
+
+@pytest.mark.parametrize("schema, valid, invalid", RECURSIVE)
+def test_items_that_differ_may_hold_such_arrays_themselves(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
+    source = SchemaCompiler(schema)
+    assert all(contains(source, instance) for instance in valid)
+    assert not any(contains(source, instance) for instance in invalid)

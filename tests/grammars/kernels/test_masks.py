@@ -175,3 +175,18 @@ def test_nested_alternatives_do_not_multiply() -> None:
     assert matcher.accept_bytes(b'{"x":{},"y":{},"z":{}')
     assert not matcher.accept_bytes(b',"u":{}}') and matcher.accept_bytes(b',"b":{},"c":{},"d":{}}')
     assert matcher.accept_bytes(b"}" * 30) and matcher.is_accepting()
+
+
+@pytest.mark.parametrize("chosen", [Modes(), Modes("any", "compact", "canonical"), Modes("any", "any", "any")], ids=str)
+def test_a_key_that_can_only_be_one_written_before_is_not_begun(chosen: Modes) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"ab": {"const": 1}},
+        "patternProperties": {"^[a-z]{2}$": {"const": 1}},
+        "additionalProperties": False,
+    }
+    matcher = Matcher(schema_case(schema, chosen).grammar(), byte_vocabulary())
+    assert matcher.accept_bytes(b'{"aa":1,"a')
+    allowed = set(bytes(unpacked(mask_of(matcher))[:256].nonzero()[0].tolist()))
+    assert ord("a") not in allowed and ord("z") in allowed
+    assert (ord("b") in allowed) == (chosen.property_order == "any")
