@@ -126,7 +126,8 @@ def _plan(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
             raise UnsupportedSchema(where, *value)
         if plan.high is not None and plan.high < 2:
             return None
-        raise UnsupportedSchema(where, "not", 'of "uniqueItems" asks for two equal items, which has no form')
+        problem = 'of "uniqueItems" asks for two equal items, which has no form'
+        raise UnsupportedSchema(where, "not", problem, 'Leave "uniqueItems" out of "not" and of branches of "oneOf".')
     return plan
 
 

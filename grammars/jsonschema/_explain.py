@@ -65,7 +65,8 @@ class _Search:
         members = compiler.members(ref)
         types = compiler.types(members)
         if not types:
-            return UnsatisfiableSchema(place, f"{self._type_clash(members)} leave no type", remedy)
+            clash = self._type_clash(members)
+            return UnsatisfiableSchema(place, f"{' and '.join(clash)} leave{'s' * (len(clash) == 1)} no type", remedy)
         bit = max(b for b in _NOUNS if b & types)
         core = self._core(bit, self._items(bit, members))
         inner = self._inside(core, place)
@@ -123,8 +124,8 @@ class _Search:
             f'Declare "{name}" in "properties", or take it out of "required".',
         )
 
-    def _type_clash(self, members: Iterable[Sid]) -> str:
-        found = []
+    def _type_clash(self, members: Iterable[Sid]) -> list[str]:
+        found: list[str] = []
         stack, seen = list(members), set()
         while stack:
             sid = stack.pop()
@@ -132,9 +133,9 @@ class _Search:
                 continue
             seen.add(sid)
             schema = self._compiler.schema_of(sid)
-            found += [_keyword(name, schema[name]) for name in ("type", "enum", "const") if name in schema]
+            found += [_keyword(name, schema[name]) for name in ("type", "enum", "const", "not") if name in schema]
             stack.extend(item for item in self._compiler.facts(sid).common if isinstance(item, int))
-        return " and ".join(dict.fromkeys(found)) or '"false"'
+        return list(dict.fromkeys(found)) or ['"false"']
 
 
 def _forbids(group: ObjectGroup, name: str) -> str:

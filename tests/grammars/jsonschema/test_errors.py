@@ -37,7 +37,7 @@ UNSATISFIABLE: list[tuple[Any, str, list[str]]] = [
     ({"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}, "", ["without end"]),
     ({"allOf": [{"type": "string"}, {"type": "number"}]}, "", ['"type": "string"', '"type": "number"']),
     (False, "", ["false"]),
-    ({"not": {}}, "", ["false"]),
+    ({"not": {}}, "", ['"not": {} leaves no type']),
 ]
 
 
