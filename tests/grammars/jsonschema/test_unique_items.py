@@ -165,7 +165,12 @@ def test_values_of_a_recursive_schema_are_endless() -> None:
 RECURSIVE: tuple[tuple[Any, list[Any], list[Any]], ...] = (
     ({"type": "array", "uniqueItems": True, "items": {"$ref": "#"}}, [[], [[], [[]]]], [[[], []], [[[], []]]]),
     (
-        {"anyOf": [{"enum": ["a", "b"]}, {"type": "array", "uniqueItems": True, "items": {"$ref": "#"}, "minItems": 2}]},
+        {
+            "anyOf": [
+                {"enum": ["a", "b"]},
+                {"type": "array", "uniqueItems": True, "items": {"$ref": "#"}, "minItems": 2},
+            ]
+        },
         [["a", "b"], ["a", "b", ["b", "a"]]],
         [["a", "a"], ["a", "b", ["a", "b"], ["a", "b"]], ["a", ["b", "b"]]],
     ),
