@@ -20,7 +20,7 @@ import numpy.typing as npt
 from grammars.automaton.arrays import address
 from grammars.kernels import layout as at
 from grammars.kernels.distance import distance, recost
-from grammars.kernels.masks import fill
+from grammars.kernels.masks import fill, recall
 from grammars.kernels.moves import accept, forced, rollback, start
 from grammars.masktable import Binding, binding_for
 from grammars.memory import touch
@@ -193,6 +193,11 @@ class Matcher:
                 self._supply(status)
             if left >= 0:
                 self._spend_reserve(row, left)
+
+    def _ready(self) -> int:
+        """Address of the context, where a remembered mask can be looked up as it is; else 0."""
+        binding = self._binding
+        return 0 if self._ended or self._version != binding.version else self._address
 
     def _spend_reserve(self, row: Int32, left: int) -> None:
         """Where the budget leaves no token: the least above it that leaves one, within the reserve.
@@ -383,22 +388,35 @@ class Matcher:
 def fill_masks(matchers: Sequence[Matcher | None], rows: Int32, threads: int | None = None) -> None:
     """Masks of a batch: `rows` int32[batch, words]; a matcher that is None leaves all tokens allowed.
 
-    `threads`: how many work on it (default 1; the kernels release the GIL). Rows of one grammar wait for each other.
+    `threads`: how many work on it (default 1; the kernels release the GIL). Masks seen before are copied without a
+    lock, new ones of one grammar wait for each other.
     """
-    work = list(zip(matchers, rows, strict=True))
+    count = len(rows)
+    if len(matchers) != count or rows.dtype != np.int32 or (count and not rows[0].flags.c_contiguous):
+        raise ValueError(f"{len(matchers)} matchers need as many rows of int32, not {rows.shape} of {rows.dtype}")
+    jobs = np.zeros((count, 3), np.int64)
+    if count:
+        if any(m is not None and m.vocab.words > rows.shape[1] for m in matchers):
+            raise ValueError(f"rows of {rows.shape[1]} words are too short for the vocabulary")
+        jobs[:, 0] = [0 if m is None else m._ready() for m in matchers]
+        jobs[:, 1] = np.arange(count) * rows.strides[0] + address(rows)
+    threads = min(threads or 1, count)
 
-    def some(first: int, step: int) -> None:
-        for matcher, row in work[first::step]:
+    def some(first: int) -> None:
+        recall(jobs, first, threads)
+        left = np.flatnonzero(jobs[first::threads, 2] == 0)
+        for k in (left * threads + first).tolist():
+            matcher = matchers[k]
             if matcher is None:
-                row[:] = -1
+                rows[k] = -1
             else:
-                matcher.fill_mask(row)
+                matcher.fill_mask(rows[k])
 
-    if threads is None or threads <= 1 or len(work) <= 1:
-        some(0, 1)
+    if threads <= 1:
+        some(0)
         return
-    others = [_pool(threads).submit(some, k, threads) for k in range(1, threads)]
-    some(0, threads)  # this thread works as well
+    others = [_pool(threads).submit(some, k) for k in range(1, threads)]
+    some(0)  # this thread works as well
     for future in others:
         future.result()
 

@@ -12,7 +12,7 @@ from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import FAR, _forget_seen, _limit_inside
 from grammars.kernels.frames import _context, _due, _i32, _i64, _mix, _note, _reach
 from grammars.kernels.layout import *
-from grammars.kernels.pointers import I32, _i4, _pointer32, carray
+from grammars.kernels.pointers import I32, I64, _fence, _i4, _pointer32, carray
 from grammars.kernels.values import MARGIN
 from grammars.kernels.walk import _heavy, _try_out, _unite, _walk
 
@@ -75,6 +75,7 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
         place = _probe(keys, key)
         if keys[place] == 0:
             values[place] = DEEPER
+            _fence()
             keys[place] = key
             room[R_MEMO] -= 1
     key = _memo_key(ctx, mat, configurations, count, acc, level, mat[M_LOOK])
@@ -84,6 +85,7 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
         for w in range(words):
             store[w] = row[w]
         values[place] = room[R_NEXT] | (rise << ADDRESS_BITS)
+        _fence()
         keys[place] = key
         room[R_NEXT] += 4 * words
         room[R_ROWS] -= 1
@@ -187,6 +189,69 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
             row[_i4(eos, i) >> 5] |= np.int32(1) << np.int32(_i4(eos, i) & 31)
 
 
+@inner
+def _recall(ctx, mat, row, budget, configurations, count, acc, level):
+    """Write the remembered mask of a state to `row`: 1; 0: there is none, 2: there is one, which the budget cuts.
+
+    Other threads may enter masks meanwhile: a key is entered last, and what it stands for is looked at afterwards.
+    """
+    words = ctx[S_WORDS]
+    keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
+    for look in range(2 * level + 3):
+        place = _probe(keys, _memo_key(ctx, mat, configurations, count, acc, level, look))
+        if keys[place] == 0:
+            return 0
+        _fence()
+        value = values[place]
+        if value != DEEPER:
+            rise = value >> ADDRESS_BITS
+            # a token's need is that of the best configuration: what a row says holds for the dearest frame then
+            dearest = np.int64(0)
+            if budget >= 0:
+                for i in range(count):
+                    dearest = max(dearest, mat[mat[configurations + CFG * i + 2] + F_COST])
+            if budget < 0 or dearest + rise <= budget:
+                known = carray(_pointer32(value & ((1 << ADDRESS_BITS) - 1)), (words,))
+                for w in range(words):
+                    row[w] = known[w]
+                return 1
+            return 2 if rise != RISE_UNKNOWN else 0
+    return 0
+
+
+@inner
+def _level(mat, configurations, count):
+    """How deep the deepest frame of a state lies."""
+    level = np.int64(0)
+    for i in range(count):
+        level = max(level, mat[mat[configurations + CFG * i + 2] + F_LEVEL])
+    return level
+
+
+@kernel
+def recall(jobs: I64, first, step):
+    """Remembered masks of many matchers: of every `step`-th job, from `first` on.
+
+    jobs [n, 3]: address of a matcher's context (0: none), address of its row; the third word becomes 1 where the row
+    was written, else 0. Nothing is written but that, so no lock is needed.
+    """
+    k = first
+    while k < jobs.size // 3:
+        address = jobs[3 * k]
+        jobs[3 * k + 2] = 0
+        if address != 0:
+            ctx = _context(address)
+            mat = _i64(ctx, MAT)
+            current = mat[M_CUR]
+            count, acc = mat[current], mat[current + 1]
+            row = carray(_pointer32(jobs[3 * k + 1]), (ctx[S_WORDS],))
+            level = _level(mat, current + 2, count)
+            if _recall(ctx, mat, row, np.int64(-1), current + 2, count, acc, level) == 1:
+                jobs[3 * k + 2] = 1
+        k += step
+    return 0
+
+
 @kernel
 def fill(address, row: I32, budget):
     """Write the mask of the matcher's state into `row`; a status code.
@@ -196,7 +261,6 @@ def fill(address, row: I32, budget):
     """
     ctx = _context(address)
     mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
-    words = ctx[S_WORDS]
     current = mat[M_CUR]
     count, acc = mat[current], mat[current + 1]
     configurations = current + 2
@@ -204,30 +268,15 @@ def fill(address, row: I32, budget):
     mat[M_MARK] = top
     mat[M_STATUS] = OK
     mat[M_FUEL] = ctx[S_FUEL]
-    level = np.int64(0)
-    for i in range(count):
-        level = max(level, mat[mat[configurations + CFG * i + 2] + F_LEVEL])
+    level = _level(mat, configurations, count)
     mat[M_LEVEL] = level
-    # A token's need is that of the best configuration: what a remembered row says holds for the dearest frame then.
-    cheapest, dearest = np.int64(FAR), np.int64(0)
+    found = _recall(ctx, mat, row, budget, configurations, count, acc, level)
+    if found == 1:
+        return OK
+    cut = found == 2
+    cheapest = np.int64(FAR)
     for i in range(count):
-        cost = mat[mat[configurations + CFG * i + 2] + F_COST]
-        cheapest, dearest = min(cheapest, cost), max(dearest, cost)
-    keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
-    cut = False
-    for look in range(2 * level + 3):
-        place = _probe(keys, _memo_key(ctx, mat, configurations, count, acc, level, look))
-        if keys[place] == 0:
-            break
-        if values[place] != DEEPER:
-            rise = values[place] >> ADDRESS_BITS
-            if budget < 0 or dearest + rise <= budget:
-                known = carray(_pointer32(values[place] & ((1 << ADDRESS_BITS) - 1)), (words,))
-                for w in range(words):
-                    row[w] = known[w]
-                return OK
-            cut = rise != RISE_UNKNOWN
-            break
+        cheapest = min(cheapest, mat[mat[configurations + CFG * i + 2] + F_COST])
     room = _i64(ctx, ROOM)
     if room[R_ROWS] <= 0 or room[R_MEMO] < 2 * level + 8:
         ctx[OUT0] = 2 * level + 8

@@ -52,3 +52,14 @@ def _u1(typingctx, base, index):
         return builder.zext(builder.load(pointer), context.get_value_type(types.int64))
 
     return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def _fence(typingctx):
+    """Other threads see what was written before this if they see what is written after it, and the like for reads."""
+
+    def codegen(context, builder, signature, args):
+        builder.fence("acq_rel")
+        return context.get_dummy_value()
+
+    return types.none(), codegen

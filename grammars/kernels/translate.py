@@ -58,13 +58,13 @@ class Inner:
 class Pointers:
     """A form that loads through a bare address (see `pointers`)."""
 
-    form: str  # "pointer", "load" or "carray"
+    form: str  # "pointer", "load", "carray" or "fence"
     element: str = ""
 
 
 carray = Pointers("carray")
 _pointer8, _pointer32, _pointer64 = (Pointers("pointer", element) for element in ("uint8", "int32", "int64"))
-_i4, _u1 = Pointers("load", "int32"), Pointers("load", "uint8")
+_i4, _u1, _fence = Pointers("load", "int32"), Pointers("load", "uint8"), Pointers("fence")
 
 
 @cache
@@ -236,7 +236,10 @@ class _Body(Emitter):
         bounds = [self.number(self.expression(a)).text for a in call.args]
         step = 1
         if len(bounds) == 3:
-            step = ast.literal_eval(call.args[2])
+            try:
+                step = ast.literal_eval(call.args[2])
+            except ValueError:
+                raise self.fail(call) from None
         first, stop = ("0", bounds[0]) if len(bounds) == 1 else bounds[:2]
         self.counter += 1
         slot = f"%i{self.counter}"
@@ -506,6 +509,9 @@ class _Body(Emitter):
         return best
 
     def through_pointer(self, node: ast.Call, called: Pointers, arguments: list[Value]) -> Value:
+        if called.form == "fence":
+            self.lines.append("fence acq_rel")
+            return Value(INT, "0")
         if called.form == "carray":
             kind, shape = arguments[0].type, arguments[1]
             if not isinstance(kind, Pointer) or not isinstance(shape.type, tuple):

@@ -282,6 +282,52 @@ def test_threads_agree() -> None:
                 np.testing.assert_array_equal(row, should_be)
 
 
+def test_batches_in_threads_agree() -> None:
+    """Batches of one grammar, each filled by two threads, while others enter the masks that these look up."""
+    vocab, _ = rich_vocabulary((b'"v"', b'"t"'))
+    text = b'[{"v":1,"l":[{"v":2,"r":[]}]},{"v":-2e5,"l":[]}]'
+    case = schema_case({"type": "array", "items": HARD_SCHEMAS["tree"]}, FREE)
+
+    def run(grammar: Grammar, into: list[Any]) -> None:
+        matchers = [Matcher(grammar, vocab) for _ in range(6)]
+        rows = np.zeros((6, vocab.words), np.int32)
+        for k in range(len(text) + 6):
+            started = [m if 0 <= k - i < len(text) else None for i, m in enumerate(matchers)]
+            fill_masks(started, rows, threads=2)
+            into.append(rows.copy())
+            for i, matcher in enumerate(started):
+                if matcher is not None:
+                    assert matcher.accept_bytes(text[k - i : k - i + 1])
+
+    alone = Matcher(case.grammar(), vocab)
+    expected = []
+    for byte in text:
+        expected.append(mask_of(alone))
+        assert alone.accept_bytes(bytes((byte,)))
+    for _ in range(3):
+        grammar = case.grammar()
+        found: list[list[Any]] = [[], []]
+        threads = [threading.Thread(target=run, args=(grammar, into)) for into in found]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for steps in found:
+            assert len(steps) == len(text) + 6
+            for k, rows in enumerate(steps):
+                for i, row in enumerate(rows):
+                    np.testing.assert_array_equal(row, expected[k - i] if 0 <= k - i < len(text) else -1)
+
+
+def test_rows_of_a_batch_that_do_not_fit() -> None:
+    matcher = Matcher(compile_regex("a+"), BYTES)
+    for rows in (np.zeros((2, BYTES.words), np.int32), np.zeros((1, BYTES.words), np.int64)):
+        with pytest.raises(ValueError, match="as many rows of int32"):
+            fill_masks([matcher], rows)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="words"):
+        fill_masks([matcher], np.zeros((1, BYTES.words - 1), np.int32))
+
+
 @pytest.mark.parametrize("threads", [None, 1, 3])
 def test_masks_of_a_batch(threads: int | None) -> None:
     grammars = [compile_json_schema(True), compile_regex("a+"), compile_choice(["b"])]
