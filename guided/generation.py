@@ -12,6 +12,7 @@ import torch
 from guided.speculation.draft import Drafter
 from guided.speculation.healing import heal as heal_prompts
 from guided.speculation.loop import Speculation
+from guided.speculation.narrow import Narrow
 from guided.speculation.processing import constraint_of, flat_processors
 from guided.speculation.stats import Stats
 from guided.speculation.timeline import timeline_svg
@@ -98,9 +99,10 @@ class Speculative:
         forced: bool = True,
         streamer: Any = None,
         progress: bool | None = None,
+        narrow: Narrow = "auto",
     ) -> None:
         self._drafter, self._tokenizer = drafter, tokenizer
-        self._options = {"acceptance": acceptance, "forced": forced, "progress": progress}
+        self._options = {"acceptance": acceptance, "forced": forced, "progress": progress, "narrow": narrow}
         self._streamer = streamer
         self.stats = Stats()
 
@@ -137,6 +139,7 @@ def speculative(
     forced: bool = True,
     streamer: Any = None,
     progress: bool | None = None,
+    narrow: Narrow = "auto",
 ) -> Speculative:
     """Speculative decoding for `model.generate(..., custom_generate=guided.speculative())`.
 
@@ -147,11 +150,20 @@ def speculative(
     `forced`      draft text that the constraint leaves no choice about
     `streamer`    gets tokens as they are committed (`generate` passes its own `streamer=` on to nobody)
     `progress`    a bar over tokens; None: for batches on a terminal that take a while
+    `narrow`      how float32 weights on a CPU are multiplied with few rows: "auto": as was measured to be fastest,
+                  "packed": with weights packed once among the choices (twice the memory; do not change them through
+                  `.data`), "off": as the model does. See `guided.speculation.narrow`
 
     The output is that of plain `generate`: the same tokens when greedy, the same distribution when sampled.
     """
     return Speculative(
-        drafter, tokenizer=tokenizer, acceptance=acceptance, forced=forced, streamer=streamer, progress=progress
+        drafter,
+        tokenizer=tokenizer,
+        acceptance=acceptance,
+        forced=forced,
+        streamer=streamer,
+        progress=progress,
+        narrow=narrow,
     )
 
 
@@ -166,6 +178,7 @@ def generate(
     progress: bool | None = None,
     acceptance: Acceptance | None = None,
     forced: bool = True,
+    narrow: Narrow = "auto",
     logits_processor: Any = None,
     stop_strings: str | list[str] | None = None,
     stopping_criteria: Any = None,
@@ -212,7 +225,13 @@ def generate(
             raise ValueError("stop_strings need tokenizer=: it says which tokens can end with a stop string")
         criteria.append(StopStringCriteria(tokenizer, stop_strings))
     run: Any = Speculative(
-        drafter, tokenizer=tokenizer, acceptance=acceptance, forced=forced, streamer=streamer, progress=progress
+        drafter,
+        tokenizer=tokenizer,
+        acceptance=acceptance,
+        forced=forced,
+        streamer=streamer,
+        progress=progress,
+        narrow=narrow,
     )
     if sampling != "masked":
         if drafter not in ("auto", None) or acceptance is not None or streamer is not None:

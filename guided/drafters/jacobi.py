@@ -43,8 +43,8 @@ class _Jacobi:
         ids = [*view.ids, *(token for token, _ in guesses)]
         window = list(guesses)
         while len(window) < self._owner.window:
-            end, _ = self._index.find(ids)
-            token = ids[end] if end >= 0 else ids[-1]
+            places = self._index.find(ids)
+            token = ids[places[0][0]] if places else ids[-1]
             window.append((token, None))
             ids.append(token)
         for token, q in window:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,8 @@ import torch
 
 from guided.speculation.draft import Draft, Drafter, Seen, Setup, View
 from guided.speculation.forced import FORCED, add_forced, only_legal_token
+from guided.speculation.lean import lean_layers
+from guided.speculation.narrow import Narrow, Products, narrow_passes, products_of
 from guided.speculation.passes import Passes, cache_name
 from guided.speculation.processing import constraint_of, flat_processors, owner_of, row_processors
 from guided.speculation.spelling import Speller
@@ -51,12 +54,15 @@ class Speculation:
         forced: bool = True,
         streamer: Any = None,
         progress: bool | None = None,
+        narrow: Narrow = "auto",
         stats: Stats | None = None,
     ) -> None:
+        self._narrow = narrow
         self.model, self.drafter, self.tokenizer = model, drafter, tokenizer
         self._acceptance, self._use_forced = acceptance, forced
         self._streamer, self._progress = streamer, progress
         self.stats = stats if stats is not None else Stats()
+        self._products: Products | None = None
         self._needs: frozenset[str] = drafter.needs if drafter is not None else frozenset()
 
     # ------------------------------------------------------------------------------------------------ entry
@@ -68,11 +74,20 @@ class Speculation:
         start = time.perf_counter()
         reason = unsupported(self.model, config, kwargs)
         if reason is None:
-            result = self._decode(input_ids, logits_processor, stopping_criteria, config, kwargs)
+            with self._lean() as self._products:
+                result = self._decode(input_ids, logits_processor, stopping_criteria, config, kwargs)
         else:
             result = self._plain(reason, input_ids, logits_processor, stopping_criteria, config, kwargs)
         self.stats.wall_seconds += time.perf_counter() - start
         return result
+
+    @contextmanager
+    def _lean(self) -> Iterator[Products | None]:
+        """What makes passes over few tokens cheaper, for the time of a generation."""
+        with ExitStack() as stack:
+            if self._narrow != "off":
+                stack.enter_context(lean_layers(self.model, products_of(self.model, self._narrow)))
+            yield stack.enter_context(narrow_passes(self.model, self._narrow))
 
     def _plain(
         self, reason: str, input_ids: Any, logits_processor: Any, stopping_criteria: Any, config: Any, kwargs: Any
@@ -107,17 +122,25 @@ class Speculation:
         processors = flat_processors(logits_processor)
         # On a busy machine the clock tells what others do; a processor's own time tells what a pass costs.
         clock = time.thread_time if input_ids.device.type == "cpu" else time.perf_counter
-        began = time.perf_counter()
-        logits = passes.prefill(input_ids, config)
-        stats.prompt_seconds += time.perf_counter() - began
-        stats.passes += 1
         keep = self._kept_outputs(config)
-        groups = self._groups(input_ids, processors, stopping_criteria, config, kwargs, passes, keep)
-        rows = [row for group in groups for row in group.rows]
-        self._start_sessions(rows, config, logits.shape[-1], groups[0], passes)
+        arguments = (input_ids, processors, stopping_criteria, config, kwargs, passes, keep)
+        width = getattr(self.model.get_output_embeddings(), "out_features", 0)
+        if width and needs <= {"logits"} and passes.reads_ahead(input_ids, config):
+            groups = self._groups(*arguments)
+            rows = groups[0].rows
+            self._start_sessions(rows, config, width, groups[0], passes)
+            began = time.perf_counter()
+            drafts = [self._draft(rows[0], groups, passes, chain=True)]
+            stats.draft_seconds += time.perf_counter() - began
+            logits = self._read(passes, input_ids, config, drafts[0].tokens[1:])
+        else:
+            logits = self._read(passes, input_ids, config)
+            groups = self._groups(*arguments)
+            rows = [row for group in groups for row in group.rows]
+            self._start_sessions(rows, config, logits.shape[-1], groups[0], passes)
+            drafts = [Draft(row.ids[-1], 0) for row in rows]
         with self._bar(rows, groups) as bar:
-            drafts: list[Draft] = [Draft(row.ids[-1], 0) for row in rows]
-            self._settle(groups, drafts, logits[:, None], passes, stats.prompt_seconds, bar, first=True)
+            self._settle(groups, drafts, logits, passes, stats.prompt_seconds, bar, first=True)
             while not all(group.finished for group in groups):
                 began = time.perf_counter()
                 drafts = [self._draft(row, groups, passes) for row in rows]
@@ -136,6 +159,14 @@ class Speculation:
             self._streamer.end()
         stats.mask_seconds += sum(group.seconds for group in groups)
         return self._result(groups, config, passes, keep)
+
+    def _read(self, passes: Passes, input_ids: torch.Tensor, config: Any, ahead: Sequence[int] = ()) -> torch.Tensor:
+        """The prompt's pass."""
+        began = time.perf_counter()
+        logits = passes.prefill(input_ids, config, ahead)
+        self.stats.prompt_seconds += time.perf_counter() - began
+        self.stats.passes += 1
+        return logits
 
     def _settle(
         self,
@@ -158,7 +189,7 @@ class Speculation:
         every = [row for group in groups for row in group.rows]
         for row in live:
             self._follow(row)
-        if not first:
+        if not first or len(drafts[0]) > 1:
             passes.commit([row.path if row in live else [] for row in every])
         for row in live:
             draft = drafts[row.index]
@@ -213,8 +244,8 @@ class Speculation:
 
     # ------------------------------------------------------------------------------------------------ drafting
 
-    def _draft(self, row: Row, groups: Sequence[Group], passes: Passes) -> Draft:
-        """What the row proposes, trimmed; the bare root where it has nothing to say."""
+    def _draft(self, row: Row, groups: Sequence[Group], passes: Passes, *, chain: bool = False) -> Draft:
+        """What the row proposes, trimmed; the bare root where it has nothing to say. `chain`: only the first path."""
         if row.finished or not passes.rewinds:
             return Draft(row.ids[-1], 0)
         group = groups[row.index] if len(groups) > 1 else groups[0]
@@ -229,9 +260,8 @@ class Speculation:
             row.session.propose(view, draft, node)
         if row.matcher is not None and draft.depth[node]:
             row.matcher.rollback(draft.depth[node])
-        if not passes.branches and not draft.is_chain():
-            draft = draft.first_path()
-        return trim(draft, row.matcher, self._eos_ids, self._width)
+        draft = trim(draft, row.matcher, self._eos_ids, self._width)
+        return draft if (passes.branches and not chain) or draft.is_chain() else draft.first_path()
 
     def _overlap(self, row: Row, draft: Draft) -> Any:
         """Let a session draft on while the target checks."""
@@ -269,7 +299,7 @@ class Speculation:
             vocabulary,
             self.tokenizer,
             len(rows),
-            {"passes": passes},
+            {"passes": passes, "products": self._products},
         )
         for row in rows:
             row.session = self.drafter.start(setup)

@@ -63,10 +63,40 @@ class Passes:
 
     # ------------------------------------------------------------------------------------------------ running
 
-    def prefill(self, input_ids: torch.Tensor, generation_config: Any) -> torch.Tensor:
-        """Read the prompts [rows, length], left padded; logits [rows, V] after them."""
+    def reads_ahead(self, input_ids: torch.Tensor, generation_config: Any) -> bool:
+        """Whether a draft may ride along with the prompt: one row, nothing cached, no padding, keys and values only."""
+        mask, positions = self._kwargs.get("attention_mask"), self._kwargs.get("position_ids")
+        length = input_ids.shape[1]
+        layers = getattr(self.cache, "layers", [])
+        return (
+            self.rows == 1
+            and self._keep_logits
+            and bool(layers)
+            and all(type(layer).__name__ == "DynamicLayer" for layer in layers)
+            and int(self.cache.get_seq_length()) == 0
+            and getattr(generation_config, "prefill_chunk_size", None) is None
+            and (mask is None or (mask.shape[-1] == length and bool(mask.all())))
+            and (positions is None or torch.equal(positions[0].cpu(), torch.arange(length)))
+        )
+
+    def prefill(self, input_ids: torch.Tensor, generation_config: Any, ahead: Sequence[int] = ()) -> torch.Tensor:
+        """Read the prompts [rows, length], left padded; logits [rows, 1, V] after them.
+
+        `ahead`: tokens of a draft, read behind the prompt where `reads_ahead` says so; then the logits are
+        [1, 1 + ahead, V], and `commit` is to be called as after `run`.
+        """
         with self._watching():
-            outputs = self.model._prefill(input_ids, generation_config, self._kwargs)
+            if ahead:
+                more = torch.tensor([list(ahead)], device=input_ids.device)
+                outputs = self.model(
+                    input_ids=torch.cat([input_ids, more], dim=-1),
+                    use_cache=True,
+                    return_dict=True,
+                    logits_to_keep=1 + len(ahead),
+                    **{self.cache_name: self.cache},
+                )
+            else:
+                outputs = self.model._prefill(input_ids, generation_config, self._kwargs)
         self.cache = outputs[self.cache_name] if self.cache_name in outputs else self.cache
         self.length = int(self.cache.get_seq_length())
         mask = self._kwargs.get("attention_mask")
@@ -84,7 +114,10 @@ class Passes:
         self.rewinds = bool(getattr(self.cache, "is_croppable", True))
         if not self.plain and self.rewinds:
             self.cache.activate_past_recording()
-        logits: torch.Tensor = outputs.logits[:, -1]
+        if ahead:  # the prompt's last token is the root of the draft
+            self._full = None
+            self._before, self._next = self.length - len(ahead) - 1, self._next - 1
+        logits: torch.Tensor = outputs.logits[:, -1 - len(ahead) :]
         return logits
 
     def run(self, drafts: Sequence[Draft]) -> torch.Tensor:
@@ -104,7 +137,7 @@ class Passes:
             "use_cache": True,
             "return_dict": True,
         }
-        if not chains:
+        if not chains or (self.branches and size > 1):  # transformers would take longer to make a chain's mask
             kwargs["attention_mask"] = self._tree_mask(drafts, size)
         elif self._full is not None:
             ones = torch.ones((self.rows, size), dtype=torch.bool, device=device)
@@ -130,8 +163,6 @@ class Passes:
             for node in range(1, len(draft)):
                 tree[node] |= tree[draft.parents[node]]
         mask[:, 0, :, self.length :] = trees.to(device)
-        if self.model.config._attn_implementation == "sdpa":
-            return mask
         zero = torch.zeros((), dtype=self.model.dtype, device=device)
         return torch.where(mask, zero, torch.finfo(self.model.dtype).min)
 

@@ -68,3 +68,38 @@ def test_trees_and_commits(padded: bool) -> None:
         passes.commit(paths)
         if not padded:
             assert passes.cache.get_seq_length() == passes.length == len(texts[0]) - 1
+
+
+@torch.no_grad()
+def test_a_draft_rides_along_with_the_prompt() -> None:
+    """Logits of the prompt's last token and of the draft behind it; what was refused is forgotten."""
+    model = llama()
+    ids = torch.randint(6, 60, (1, 7), generator=torch.Generator().manual_seed(5))
+    kwargs = {"cache": DynamicCache(config=model.config), "use_cache": True, "logits_to_keep": 1}
+    passes = Passes(model, kwargs, 1)
+    config = GenerationConfig()
+    assert passes.reads_ahead(ids, config)
+    ahead = [9, 10, 11]
+    logits = passes.prefill(ids, config, ahead)
+    text = ids[0].tolist()
+    assert logits.shape[1] == 4
+    for count in range(4):
+        assert torch.allclose(logits[0, count], afresh(text + ahead[:count]), atol=1e-4)
+    passes.commit([[1]])
+    assert passes.length == 8
+    draft = Draft(12)
+    draft.add(0, 13, "")
+    scores = passes.run([draft])
+    assert torch.allclose(scores[0, 0], afresh([*text, 9, 12]), atol=1e-4)
+    assert torch.allclose(scores[0, 1], afresh([*text, 9, 12, 13]), atol=1e-4)
+    assert not passes.reads_ahead(ids, config)  # something is cached
+
+
+@torch.no_grad()
+def test_padded_prompts_are_read_alone() -> None:
+    ids = torch.randint(6, 60, (1, 7))
+    mask = torch.ones_like(ids)
+    mask[0, 0] = 0
+    kwargs = {"cache": DynamicCache(config=llama().config), "use_cache": True, "logits_to_keep": 1}
+    assert not Passes(llama(), {**kwargs, "attention_mask": mask}, 1).reads_ahead(ids, GenerationConfig())
+    assert not Passes(llama(), kwargs, 2).reads_ahead(ids, GenerationConfig())
