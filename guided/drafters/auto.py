@@ -3,7 +3,8 @@
 Each drafter proposes into one scratch tree. Every edge has a class (who proposed it, and how sure it was), and for
 every class the share of edges that turned out right is counted, whether or not they were sent: what was emitted tells
 which proposals would have been accepted. So nothing has to be tried out to be learnt. The chance of a node is the
-product of its edges' shares, and of all nodes, sorted by chance, as many are sent as maximise
+product of its edges' shares, put right by how their drafter does in this text; and of all nodes, sorted by chance, as
+many are sent as maximise
 
     (1 + sum of chances) / cost of the pass, in passes of one token
 
@@ -28,13 +29,14 @@ from guided.speculation.trim import trim
 
 __all__ = ["Auto", "auto_for"]
 
-_SCHEMA = {"style": 0.85, "open": 0.8, "memory": 0.6, "end": 0.4, "branch": 0.4, "next": 0.4, "close": 0.3}
-_MATCH = {1: 0.3, 2: 0.5, 3: 0.65, 4: 0.75, "exchanged": 0.5, "put in": 0.15}
+_SCHEMA = {"style": 0.75, "open": 0.6, "memory": 0.7, "end": 0.35, "branch": 0.3, "next": 0.4, "close": 0.5}
+_MATCH = {1: 0.2, 2: 0.5, 3: 0.6, 4: 0.75, "exchanged": 0.3, "put in": 0.1}
 _UNKNOWN = 0.05
 _TRUST = 4.0  # edges that what is expected beforehand counts for
 _WORTH = 1.05  # a draft must promise this much over none: shares and costs are estimates
 _NAP, _LONGEST_NAP = 8, 64  # rounds without drafting after drafting has not paid
 _FORGET = 0.995
+_HERE, _FADE = 3.0, 0.97  # edges that the long run counts for beside this text; how this text's own are forgotten
 
 _shared: weakref.WeakKeyDictionary[Any, Auto] = weakref.WeakKeyDictionary()
 
@@ -77,7 +79,7 @@ def expected(source: str, hint: Any) -> float:
     if source == "schema" and isinstance(hint, tuple):
         kind, place = hint
         if isinstance(kind, tuple):  # words of the prompt, by rank
-            return (0.25, 0.12, 0.06)[kind[1]] if place == 0 else 0.6
+            return (0.12, 0.12, 0.06)[kind[1]] if place == 0 else 0.6
         return _SCHEMA.get(kind, 0.4) if place == 0 else 0.8
     if source == "lookup" and isinstance(hint, tuple):
         kind, way, place = hint
@@ -100,6 +102,7 @@ class _Auto:
         self._rounds = self._asleep = 0
         self._free = True
         self._nap = _NAP
+        self._here: dict[str, list[float]] = {}  # source -> [edges that were right in this text, that should have been]
 
     def propose(self, view: View, draft: Draft, node: int) -> None:
         self._base = draft.depth[node]
@@ -117,7 +120,7 @@ class _Auto:
         self._scratch = scratch
         chances = [1.0]
         for child in range(1, len(scratch)):
-            edge = self._owner.share(scratch.sources[child], self._hint(view, scratch.hints[child]))
+            edge = self._chance(scratch.sources[child], self._hint(view, scratch.hints[child]))
             chances.append(chances[scratch.parents[child]] * edge)
         order = sorted(range(1, len(scratch)), key=lambda child: (-chances[child], child))
         placed = {0: node}
@@ -164,6 +167,11 @@ class _Auto:
         elif self._profit > 0:
             self._nap = _NAP
 
+    def _chance(self, source: str, hint: Any) -> float:
+        """The share of an edge's class, put right by how its source has done in this text so far."""
+        right, expected_right = self._here.get(source, (0.0, 0.0))
+        return min(self._owner.share(source, hint) * (right + _HERE) / (expected_right + _HERE), 0.98)
+
     def _hint(self, view: View, hint: Any) -> Hashable:
         return (view.matcher is None, hint)
 
@@ -179,6 +187,9 @@ class _Auto:
         for token in emitted[self._base :]:
             for candidate, child in scratch.children[node].items():
                 hint = (self._free, scratch.hints[child])
+                here = self._here.setdefault(scratch.sources[child], [0.0, 0.0])
+                here[0] = _FADE * here[0] + (candidate == token)
+                here[1] = _FADE * here[1] + self._owner.share(scratch.sources[child], hint)
                 self._owner.count(scratch.sources[child], hint, candidate == token)
             following = scratch.children[node].get(token)
             if following is None:

@@ -75,13 +75,13 @@ def _is_plain(module: torch.nn.Linear) -> bool:
 
 
 def turned(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, rows: int) -> torch.Tensor:
-    """`x W^T + bias` as `(W x^T)^T`, float [n, out], with x [n, in] filled up to `rows` rows."""
+    """`x W^T + bias` as `(W x^T)^T`, float [n, out], with x [n, in] filled up to `rows` rows; columns lie together."""
     count = x.shape[0]
     if rows > count:
         x = functional.pad(x, (0, 0, 0, rows - count))
     across = x.t()
     out = torch.mm(weight, across) if bias is None else torch.addmm(bias[:, None], weight, across)
-    return out[:, :count].t().contiguous()
+    return out[:, :count].t()
 
 
 def pack(weight: torch.Tensor) -> torch.Tensor:
@@ -124,9 +124,10 @@ class Products:
                     spent = sum(sample.time(size, turn % ways) for sample in chosen) * len(shapes[shape]) / len(chosen)
                     best = self.seconds[shape][size]
                     best[turn % ways] = min(best[turn % ways], spent)
-        for times in self.seconds.values():  # more rows never take less, or fewer could be filled up
+        for times in self.seconds.values():  # what takes less with more rows was disturbed (turned: see _plan)
             for size, larger in reversed(list(pairwise(SIZES))):
-                times[size] = [min(pair) for pair in zip(times[size], times[larger], strict=True)]
+                for way in (0, 2):
+                    times[size][way] = min(times[size][way], times[larger][way])
         self.plans: dict[Shape, Plan] = {shape: _plan(times) for shape, times in self.seconds.items()}
         self._packed: dict[torch.nn.Linear, tuple[Any, torch.Tensor]] = {}
 
@@ -220,7 +221,7 @@ def _forward(module: torch.nn.Linear, products: Products) -> Callable[[torch.Ten
         width = x.shape[-1]
         if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
             return functional.linear(x, module.weight, module.bias)
-        return product(x.reshape(-1, width)).view(*x.shape[:-1], module.out_features)
+        return product(x.reshape(-1, width)).contiguous().view(*x.shape[:-1], module.out_features)
 
     return forward
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import datetime
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 import pytest
 import torch
 from pydantic import BaseModel, Field
+from transformers import DynamicCache
 
 import guided
 from guided.demo.model import LoadedModel, ModelMissing, load_smollm2
+from guided.speculation.draft import Draft
+from guided.speculation.lean import lean_layers
+from guided.speculation.narrow import narrow_passes, products_of
+from guided.speculation.passes import Passes
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +71,34 @@ def test_a_span_of_the_passage(loaded: LoadedModel) -> None:
     )
     out = guided.generate(loaded.model, loaded.chat(f"{passage} Who opened the bridge?"), constraint, max_new_tokens=12)
     assert out.parsed in passage
+
+
+@pytest.mark.parametrize("narrow", ["auto", "packed"])
+@torch.no_grad()
+def test_narrow_passes_give_the_models_logits(loaded: LoadedModel, narrow: Any) -> None:
+    model, ids = loaded.model, loaded.chat("Name three rivers.")["input_ids"]
+    root, after = int(ids[0, -1]), [788, 260, 1075]
+    drafts = [Draft(root), Draft(after[0])]
+    drafts[1].chain(0, after[1:], "")
+    found = []
+    for mode in ("off", narrow):
+        cache = DynamicCache(config=model.config)
+        with ExitStack() as stack:
+            if mode != "off":
+                layers = stack.enter_context(lean_layers(model, products_of(model, mode)))
+                assert layers == model.config.num_hidden_layers
+            stack.enter_context(narrow_passes(model, mode))
+            passes = Passes(model, {"cache": cache, "use_cache": True, "logits_to_keep": 1}, 1)
+            found.append(
+                [passes.prefill(ids[:, :-1], model.generation_config), *(passes.run([draft]) for draft in drafts)]
+            )
+    for own, ours in zip(*found, strict=True):
+        assert torch.allclose(own, ours, atol=1e-4)
+
+
+def test_greedy_output_is_plain_generates(loaded: LoadedModel) -> None:
+    inputs = loaded.chat("Write as JSON: Ann goes to Bern on 3 May 2024 with Joe.")
+    constraint = guided.json(Trip, tokenizer=loaded.tokenizer, model=loaded.model)
+    plain = loaded.model.generate(**inputs, logits_processor=constraint, max_new_tokens=24, do_sample=False)
+    out = guided.generate(loaded.model, inputs, constraint, max_new_tokens=24, do_sample=False)
+    assert torch.equal(out.sequences, plain) and out.stats.passes < 20
