@@ -26,12 +26,15 @@ def mirostat(
     surprise: Literal["model", "truncated"] = "model",
     m: int = 100,
     forced: Literal["skip", "count"] = "skip",
+    warmup: int = 0,
+    heat: bool = False,
 ) -> ProcessorList:
     """Text whose mean surprise stays at `tau` bits a token: neither dull and repetitive nor incoherent, at any length.
 
     After each token the cut-off mu moves by `eta` bits for each bit of error, in each row for itself, from 2 tau.
     `version` 1 is the paper's (top-k by an estimate of Zipf's law), 2 is llama.cpp's (a bound on surprise). With a
-    constraint, surprise is measured among allowed tokens, and forced text does not count.
+    constraint, surprise is measured among allowed tokens, and forced text does not count. With `warmup=30` the target
+    is reached within a short text, with `heat=True` also where the model's own text is less surprising than `tau`.
 
     >>> model.generate(**inputs, do_sample=True, top_k=0, logits_processor=guided.mirostat(tau=3))  # doctest: +SKIP
 
@@ -41,7 +44,16 @@ def mirostat(
     return ProcessorList(
         [
             MirostatProcessor(
-                tau, eta, version=version, temperature=temperature, mu=mu, surprise=surprise, m=m, forced=forced
+                tau,
+                eta,
+                version=version,
+                temperature=temperature,
+                mu=mu,
+                surprise=surprise,
+                m=m,
+                forced=forced,
+                warmup=warmup,
+                heat=heat,
             )
         ]
     )

@@ -3,7 +3,7 @@
     python benchmarks/steering/mirostat.py --out mirostat.json --picture docs/methods/mirostat.svg
 
 Beginnings (`--texts`, up to 16) are continued by 500 tokens (EOS banned) under each setting: mirostat 1 and 2 for tau
-in {2, 3, 4, 5}, and top-p and top-k. All settings run as rows of one batch. Surprise is -log2 p(token) under the model,
+in {2, 3, 4, 5}, version 2 with `warmup` and `heat`, and top-p and top-k. All settings run as rows of one batch. Surprise is -log2 p(token) under the model,
 before any truncation. Reported: the mean over all tokens with a 95% interval by bootstrap over texts, the largest error
 of a single text, and how the second half differs from the first. Results so far are written every 50 tokens.
 """
@@ -51,6 +51,10 @@ SETTINGS: dict[str, tuple[Any, float | None]] = {
     **{
         f"mirostat {v}, tau {tau:g}": (MirostatProcessor(tau, version=v), tau)
         for v in (2, 1)
+        for tau in (2.0, 3.0, 4.0, 5.0)
+    },
+    **{
+        f"with warmup and heat, tau {tau:g}": (MirostatProcessor(tau, warmup=30, heat=True), tau)
         for tau in (2.0, 3.0, 4.0, 5.0)
     },
 }

@@ -50,6 +50,11 @@ class Track:
     def value(self) -> float:
         return self._values[-1]
 
+    @property
+    def length(self) -> int:
+        """Number of tokens after the prompt."""
+        return len(self._values) - 1
+
     def leave(self, note: Note) -> None:
         """The note for the next token of this prefix; a second call with the same prefix replaces it."""
         self._notes[-1] = note

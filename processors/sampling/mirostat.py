@@ -11,6 +11,11 @@ The token is drawn later, by `generate`; its surprise is read when the sequence 
 (`processors.sampling.following`), so the error is of the token that was really chosen, whoever chose it. Notes keep
 only the surprises of tokens that stay (at most about 2^mu of them): no other can be chosen.
 
+Two things keep the mean from the target, and have a remedy that is off by default. On its way from 2 tau to where it
+belongs mu moves at a rate of eta; as updates add up, the mean of T tokens is off by (2 tau - mu_T) / (eta T): `warmup`
+lets it run there. And a cut only lowers surprise: where the model's own text has less than tau bits, mu grows without
+effect; `heat` then raises the temperature of the draw.
+
 Departures: surprise is measured on the masked distribution that reaches this stage; a token without alternatives
 (forced text of a constraint) has no surprise and does not move mu, or JSON's punctuation would wind mu up.
 """
@@ -46,10 +51,11 @@ class MirostatWarning(UserWarning):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What may be chosen next: token ids in ascending order, and their surprise in bits."""
+    """What may be chosen next: token ids in ascending order, their surprise in bits; the rate at which it counts."""
 
     ids: npt.NDArray[np.int32]
     bits: npt.NDArray[np.floating[Any]]
+    rate: float
 
     def surprise(self, token: int) -> float | None:
         at = int(np.searchsorted(self.ids, token))
@@ -89,13 +95,16 @@ class MirostatProcessor(LogitsProcessor):
     """Scores of what is too surprising become -inf, in a copy; see the module for the rule.
 
     `tau`          target surprise, bits a token (about 3: careful, 5: lively)
-    `eta`          learning rate; 0 leaves mu at its start
+    `eta`          learning rate; 0 leaves mu where it is
     `version`      1 (the paper) or 2 (llama.cpp's, simpler, the default)
     `temperature`  divides the scores first, since `generate`'s own temperature would come after the measurement
     `mu`           the start, bits; default 2 tau; inf is plain sampling
     `surprise`     "model": of the masked distribution, as the paper; "truncated": of what is left of it, as llama.cpp
     `m`            how many of the best tokens version 1 looks at
     `forced`       "skip": a token without alternatives does not move mu; "count": it counts as a surprise of 0 bits
+    `warmup`       tokens over which the rate falls from 1 to eta in equal steps; 0 (the paper): eta from the first on
+    `heat`         True: a mu of more than log2(width) bits, where a cut leaves all there is, divides the scores by
+                   mu / log2(width) as well; surprise is measured without that
 
     input_ids int64 [rows, length], scores [rows, width]; computed in float32 or wider on their device. Use it with
     `do_sample=True, top_k=0, top_p=1, temperature=1`: what `generate` cuts after this stage is chosen from less than
@@ -119,6 +128,8 @@ class MirostatProcessor(LogitsProcessor):
         surprise: Literal["model", "truncated"] = "model",
         m: int = 100,
         forced: Literal["skip", "count"] = "skip",
+        warmup: int = 0,
+        heat: bool = False,
     ) -> None:
         _check("tau", tau, tau >= 0, "a surprise in bits, 0 or more")
         _check("eta", eta, eta >= 0, "a rate of 0 or more")
@@ -127,7 +138,10 @@ class MirostatProcessor(LogitsProcessor):
         _check("surprise", surprise, surprise in ("model", "truncated"), '"model" or "truncated"')
         _check("m", m, m >= 2, "2 or more")
         _check("forced", forced, forced in ("skip", "count"), '"skip" or "count"')
+        _check("warmup", warmup, warmup >= 0, "a number of tokens, 0 or more")
         self.tau, self.eta, self.version, self.temperature = tau, eta, version, temperature
+        _check("mu", mu, not heat or mu is None or math.isfinite(mu), "finite where it tells of heat")
+        self.warmup, self.heat = warmup, heat
         self.surprise, self.m, self.forced = surprise, m, forced
         self.start = 2 * tau if mu is None else mu
         self._follower = Follower(self._judge, self.start)
@@ -147,9 +161,13 @@ class MirostatProcessor(LogitsProcessor):
 
     def _judge(self, mu: float, kept: _Kept, token: int) -> float:
         bits = kept.surprise(token)
-        if bits is None or self.eta == 0:
+        if bits is None or kept.rate == 0:
             return mu
-        return min(_MU_LIMIT, max(-_MU_LIMIT, mu - self.eta * (bits - self.tau)))
+        return min(_MU_LIMIT, max(-_MU_LIMIT, mu - kept.rate * (bits - self.tau)))
+
+    def _rate(self, place: int) -> float:
+        """The learning rate of the token at `place`, 0 the first."""
+        return self.eta if place >= self.warmup else self.eta + max(0.0, 1 - self.eta) * (1 - place / self.warmup)
 
     def mu(self, input_ids: torch.Tensor) -> list[float]:
         """mu in bits before the next token of each row of input_ids [rows, length], a prefix of a running generation.
@@ -170,6 +188,8 @@ class MirostatProcessor(LogitsProcessor):
         if self.surprise == "truncated":
             bits = torch.log_softmax(wide.masked_fill(~keep, -math.inf), dim=-1).mul_(-_LOG2E)
         self._note(tracks, scores, keep, bits)
+        if self.heat:
+            cold = cold / (mu / math.log2(cold.shape[1])).clamp_min(1)[:, None].to(cold.dtype)
         return cold.masked_fill(~keep, -math.inf)
 
     def _best(self, bits: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
@@ -195,7 +215,9 @@ class MirostatProcessor(LogitsProcessor):
         for r, track in enumerate(tracks):
             part = slice(ends[r], ends[r + 1])
             silent = choices[r] <= 1 and self.forced == "skip"
-            track.leave(None if silent else _Kept(ids[part].astype(np.int32), kept[part].copy()))
+            track.leave(
+                None if silent else _Kept(ids[part].astype(np.int32), kept[part].copy(), self._rate(track.length))
+            )
 
 
 MirostatProcessor.__call__.__signature__ = inspect.signature(MirostatProcessor.__call__)  # type: ignore[attr-defined]

@@ -146,6 +146,12 @@ METHODS = [
         feedback=True,
         normalised=False,
     ),
+    Method(
+        "mirostat, warm",
+        lambda p: guided.mirostat(5.0, 0.5, mu=7, warmup=3, heat=True),
+        feedback=True,
+        normalised=False,
+    ),
     Method("mirostat 1", lambda p: guided.mirostat(2.5, 0.3, version=1), feedback=True, normalised=False),
     Method("momentum", lambda p: guided.momentum(0.3, 4), lambda p: guided.momentum(0)),
 ]  # fmt: skip

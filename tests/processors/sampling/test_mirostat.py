@@ -121,6 +121,63 @@ def test_telescoping_identity(version, rows: int) -> None:
     torch.testing.assert_close(surprise.mean(1), 3.0 + (6.0 - mu) / (0.2 * 30), atol=1e-5, rtol=0)
 
 
+def test_warmup_lets_mu_run_to_its_place() -> None:
+    """The rate falls from 1 to eta; nothing else changes, and a text shorter than the warmup is no special case."""
+    scores = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log()
+    processor, ids, mu = MirostatProcessor(tau=2.0, eta=0.2, warmup=4), PROMPT, 4.0
+    for rate, token in zip([1.0, 0.8, 0.6, 0.4, 0.2, 0.2], [1, 0, 0, 1, 0, 1], strict=True):
+        processor(ids, scores)
+        ids = torch.cat([ids, torch.tensor([[token]])], 1)
+        mu -= rate * ([1.0, 2.0][token] - 2.0)
+        assert processor.mu(ids) == pytest.approx([mu], abs=1e-6)
+
+
+def test_warmup_takes_away_the_bias_of_the_start() -> None:
+    """On one fixed distribution the mean is off by (mu_0 - mu_T) / (eta T) without it."""
+    random = torch.Generator().manual_seed(0)
+    scores = torch.randn(1, 200, generator=random) * 1.5
+    surprise = torch.log_softmax(scores, -1)[0] / -math.log(2)
+
+    def mean(**options: Any) -> float:
+        processor, ids, total = MirostatProcessor(tau=4.0, **options), PROMPT, 0.0
+        for _ in range(150):
+            token = torch.multinomial(processor(ids, scores).softmax(-1), 1, generator=random)
+            total += float(surprise[token])
+            ids = torch.cat([ids, token], 1)
+        return total / 150
+
+    assert mean(mu=0.0) < 3.8 and abs(mean(mu=0.0, warmup=20) - 4) < 0.15
+
+
+def test_heat_reaches_a_target_above_the_models_own_surprise() -> None:
+    """A cut alone cannot; mu then grows without end."""
+    random = torch.Generator().manual_seed(1)
+    scores = torch.randn(1, 200, generator=random) * 4
+    surprise = torch.log_softmax(scores, -1)[0] / -math.log(2)
+    own = float((torch.softmax(scores[0], -1) * surprise).sum())
+
+    def mean(**options: Any) -> tuple[float, float]:
+        processor, ids, found = MirostatProcessor(tau=own + 1.5, eta=0.3, **options), PROMPT, []
+        for _ in range(400):
+            token = torch.multinomial(processor(ids, scores).softmax(-1), 1, generator=random)
+            found.append(float(surprise[token]))
+            ids = torch.cat([ids, token], 1)
+        return sum(found[100:]) / 300, processor.mu(ids)[0]
+
+    reached, mu = mean(heat=True)
+    assert abs(reached - own - 1.5) < 0.25 and mu < 25
+    reached, mu = mean()
+    assert reached < own + 0.5 and mu > 40
+
+
+def test_heat_divides_by_mu_over_the_log_of_the_width() -> None:
+    scores = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log()
+    hot = MirostatProcessor(mu=5.0, heat=True)(PROMPT, scores)
+    torch.testing.assert_close(hot, scores / 2.5)
+    assert torch.equal(MirostatProcessor(mu=2.001, heat=True)(PROMPT, scores)[0, :2], scores[0, :2] / 1.0005)
+    assert torch.equal(MirostatProcessor(mu=1.5, heat=True)(PROMPT, scores)[0, :1], scores[0, :1])
+
+
 def test_beams_and_rollback_follow_the_prefix() -> None:
     """Rows that swap, copy and go back give what an own processor gives that sees only their prefix."""
     generator = torch.Generator().manual_seed(4)
@@ -222,7 +279,7 @@ def test_says_what_generate_would_cut_afterwards() -> None:
 
 @pytest.mark.parametrize(
     "wrong", [{"tau": -1}, {"eta": -0.1}, {"version": 3}, {"temperature": 0}, {"surprise": "nats"}, {"m": 1},
-              {"forced": "never"}]
+              {"forced": "never"}, {"warmup": -1}, {"mu": float("inf"), "heat": True}]
 )  # fmt: skip
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(GenerationError, match=next(iter(wrong))):
