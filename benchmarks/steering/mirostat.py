@@ -3,9 +3,10 @@
     python benchmarks/steering/mirostat.py --out mirostat.json --picture docs/methods/mirostat.svg
 
 Beginnings (`--texts`, up to 16) are continued by 500 tokens (EOS banned) under each setting: mirostat 1 and 2 for tau
-in {2, 3, 4, 5}, version 2 with `warmup` and `heat`, and top-p and top-k. All settings run as rows of one batch. Surprise is -log2 p(token) under the model,
-before any truncation. Reported: the mean over all tokens with a 95% interval by bootstrap over texts, the largest error
-of a single text, and how the second half differs from the first. Results so far are written every 50 tokens.
+in {2, 3, 4, 5}, version 2 with `warmup` and `heat`, and top-p and top-k. All run as rows of one batch. Surprise is
+-log2 p(token) under the model, before any truncation. Reported: the mean over all tokens with a 95% interval by
+bootstrap over texts, the largest error of a single text, and how the second half differs from the first. Results so far
+are written every 50 tokens.
 """
 
 from __future__ import annotations
