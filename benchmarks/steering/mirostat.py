@@ -58,6 +58,7 @@ SETTINGS: dict[str, tuple[Any, float | None]] = {
         f"with warmup and heat, tau {tau:g}": (MirostatProcessor(tau, warmup=30, heat=True), tau)
         for tau in (2.0, 3.0, 4.0, 5.0)
     },
+    **{f"eta 1, heat, tau {tau:g}": (MirostatProcessor(tau, 1.0, heat=True), tau) for tau in (2.0, 3.0, 4.0, 5.0)},
 }
 
 

@@ -45,7 +45,7 @@ UNKIND = set("bad sad hate ugly awful terrible worst dark cold angry poor boring
 SCHEMA = {
     "type": "object",
     "properties": {
-        "review": {"type": "string", "minLength": 5, "maxLength": 40},
+        "review": {"type": "string", "minLength": 5, "maxLength": 24},
         "stars": {"type": "integer", "minimum": 1, "maximum": 5},
     },
     "required": ["review", "stars"],
@@ -94,9 +94,9 @@ METHODS = ("transfer_q", "args", "plain")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=24)
-    parser.add_argument("--prompts", type=int, default=10)
-    parser.add_argument("--top-k", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=18)
+    parser.add_argument("--prompts", type=int, default=8)
+    parser.add_argument("--top-k", type=int, default=4)
     parser.add_argument("--max-rollout", type=int, default=4)
     parser.add_argument("--alpha", type=float, default=0.1)
     parser.add_argument("--tune", action="store_true", help="on other subjects, few of them")
