@@ -36,12 +36,17 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--worst", type=int, default=30)
+    parser.add_argument("--names", help="only these schemas of the splits, separated by commas")
     parser.add_argument("--set", nargs="*", default=["property_order=any"])
     options = parser.parse_args()
     data = os.environ.get("GUIDED_DATA", "../shared/data")
     source = open_source(data)
     splits = source.names() if options.splits == "all" else options.splits.split(",")
-    definitions = sample(source, splits, limit=options.limit, seed=options.seed)
+    if options.names:
+        names = options.names.split(",")
+        definitions = [d for split in splits for d in source.load(split) if d.name in names]
+    else:
+        definitions = sample(source, splits, limit=options.limit, seed=options.seed)
     tools = load_tools(Path(data) / "llama31-tokenizer")
     vocabulary = guided.Vocabulary.from_tokenizer(tools.tokenizer)
     chosen: dict[str, Any] = dict(pair.split("=") for pair in options.set)

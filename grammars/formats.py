@@ -24,10 +24,11 @@ A name that is not in the table is an annotation: `format_regex` gives None. Whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 
 from grammars._idn import idn_hostname
+from grammars._leap import LeapSeconds
 from grammars.regex import Regex, parse
 
 __all__ = ["FORMATS", "format_bound", "format_regex"]
@@ -48,48 +49,13 @@ _HOUR, _MINUTE, _FRACTION = r"(?:[01]\d|2[0-3])", r"[0-5]\d", r"(?:\.\d+)?"
 _TIME = rf"{_HOUR}:{_MINUTE}:{_MINUTE}{_FRACTION}(?:[Zz]|[+-]{_HOUR}:{_MINUTE})"
 
 
-@cache
-def _leap_pieces() -> dict[str, Regex]:
-    pieces = {char: Regex.literal(char) for char in "0123456789:+-"}
-    return {**pieces, "?": _full(r"\d"), "F": _full(_FRACTION)}
-
-
-def _clocks(templates: Iterable[str]) -> Regex:
-    """The union of clock times written with ? for any digit and F for a fraction: not parsed, for there are many."""
-    pieces = _leap_pieces()
-    return Regex.any_of(Regex.sequence(pieces[char] for char in template) for template in templates)
-
-
-def _leap_second_west() -> Regex:
-    """hh:mm:60 at UTC 23:59 and not east of it: Z, +00:00 or -(23-hh):(59-mm).
-
-    The hour fixes the offset's hour, each digit of the minute one digit of its minute: three small unions are
-    intersected instead of listing 1,440 times.
-    """
-    hours = _clocks(f"{h:02}:??:60F-{23 - h:02}:??" for h in range(24))
-    tens = _clocks(f"??:{t}?:60F-??:{5 - t}?" for t in range(6))
-    units = _clocks(f"??:?{u}:60F-??:?{9 - u}" for u in range(10))
-    return _full(rf"23:59:60{_FRACTION}(?:[Zz]|\+00:00)") | (hours & tens & units)
-
-
-def _leap_second_east() -> Regex:
-    """hh:mm:60 at UTC 23:59 with a positive offset: one minute more than the local time, which is past midnight."""
-    hour_tens = _clocks(f"{t}?:??:60F+{t}?:??" for t in range(3))
-    hour_units = _clocks(f"?{u}:??:60F+?{u}:??" for u in range(10))
-    same_tens = _clocks(f"??:{t}?:60F+??:{t}?" for t in range(6))
-    next_unit = _clocks(f"??:?{u}:60F+??:?{u + 1}" for u in range(9))
-    next_ten = _clocks(f"??:{t}9:60F+??:{t + 1}0" for t in range(5))
-    within = hour_tens & hour_units & _full(rf"{_HOUR}[^Z]*") & ((same_tens & next_unit) | next_ten)
-    return within | _clocks(f"{h:02}:59:60F+{h + 1:02}:00" for h in range(23))
-
-
 def _time() -> Regex:
-    return _full(_TIME) | _leap_second_west() | _leap_second_east()
+    return _full(_TIME) | Regex.read_by(LeapSeconds(west=True, east=True))
 
 
 def _date_time() -> Regex:
-    west = _full(r"\d{4}-(?:06-30|12-31)[Tt]").concat(_leap_second_west())
-    east = _full(r"\d{4}-(?:07-01|01-01)[Tt]").concat(_leap_second_east())
+    west = _full(r"\d{4}-(?:06-30|12-31)[Tt]").concat(Regex.read_by(LeapSeconds(west=True, east=False)))
+    east = _full(r"\d{4}-(?:07-01|01-01)[Tt]").concat(Regex.read_by(LeapSeconds(west=False, east=True)))
     return _full(f"{_DATE}[Tt]{_TIME}") | west | east
 
 

@@ -164,6 +164,8 @@ class Tier1:
         self._child_start = np.cumsum(self._child_count) - self._child_count
         self._out = np.zeros(4096, np.int32)
         self._levels = np.zeros(3 * (vocab.max_token_bytes + 3), np.int64)
+        self._stretches, self._holes = np.zeros(1 << 14, np.int64), np.zeros(1 << 14, np.int64)
+        self._progress = np.zeros(5, np.int64)
         self.ctx = np.zeros(CONTEXT, np.int64)
         first = np.full(256, -1, np.int32)
         child = 1
@@ -448,34 +450,62 @@ class Tier1:
         self, q: int, low: int, high: int, limit: int, counted: bool = False, like: int = -1, known: Open | None = None
     ) -> tuple[Open, bool]:
         """A state's row and so on; whether it differs from `known`, that of `like`."""
-        self.store.fill_near((q,))
+        self.store.fill(q)
+        row, needs, old, rounds = np.zeros(0, np.int32), _NOTHING, _NO_ITEMS, 0
         while True:
             self._point()
-            if known is None:
-                row, old = np.zeros(self.words, np.int32), _NO_ITEMS
-                needs = np.full(32 * self.words, 0xFFFF, np.uint16) if counted else _NOTHING
+            if rounds == 0:
+                self._progress[:4] = 0, 0, 0, 1
+                self._stretches[:4] = 1, self._trie_end[0], q, like
+                if known is None:
+                    row = np.zeros(self.words, np.int32)
+                    needs = np.full(32 * self.words, 0xFFFF, np.uint16) if counted else _NOTHING
+                else:
+                    row, old, needs = known.row.copy(), known.items.reshape(-1), known.needs.copy()
+            rounds += 1
+            buffers = self._out, self._levels, needs, self._stretches, self._holes, self._progress
+            found = int(tier1(self._address, q, low, high, limit, like, old, row, *buffers))
+            holes = int(self._progress[4])
+            if holes:
+                self._fill_holes(min(4 * holes, self._holes.size))
+                self._progress[3] = holes
+                self._stretches, self._holes = self._holes, self._stretches
+                if 4 * holes > self._holes.size:
+                    self._stretches, self._holes = np.zeros(8 * holes, np.int64), np.zeros(8 * holes, np.int64)
+                    rounds = 0
+            elif 3 * found > self._out.size:
+                self._out = np.zeros(6 * found, np.int32)
+                rounds = 0
             else:
-                row, old, needs = known.row.copy(), known.items.reshape(-1), known.needs.copy()
-            found = int(tier1(self._address, q, low, high, limit, like, old, row, self._out, self._levels, needs))
-            count = found & 0xFFFFFFFF
-            if found < 0:
-                self.store.fill_near(self._out[: -1 - found].tolist())
-            elif 3 * count > self._out.size:
-                self._out = np.zeros(6 * count, np.int32)
-            else:
-                reach = max(int(self._levels[0]), 0 if known is None else known.reach)
-                return Open(row, self._out[: 3 * count].reshape(count, 3).copy(), needs, reach, q), bool(found >> 40)
+                items = self._out[: 3 * found].reshape(found, 3)
+                items = items[np.argsort(items[:, 0])] if rounds > 1 else items.copy()
+                _, differs, reach, *_ = self._progress.tolist()
+                return Open(row, items, needs, max(reach, 0 if known is None else known.reach), q), differs > 0
+
+    def _fill_holes(self, size: int) -> None:
+        """Compute the rows that were missing in these words of `holes`."""
+        states = np.concatenate((self._holes[2:size:4] & 0xFFFFFFFF, self._holes[3:size:4]))
+        states = states[states >= 0]
+        for state in np.unique(states[self.store.trans.data[256 * states] == -2]).tolist():
+            self.store.fill(state)
 
     def _open_row(self, q: int, counted: bool) -> Open:
         """What a state without bounds allows, if `counted` with the tokens' needs.
 
-        States that differ in a count are walked together with the one without the count.
+        States that differ in a count are walked together with the one without the count, and those in which nearly
+        any text may follow together with the one in which any may.
         """
         store = self.store
         found = self._open.pop((q, counted), None)
         if found is None:
             like = store.endless(q)
-            if like == q:
+            wide = q if counted or like != q else store.universal(q, self._longest)
+            if wide != q:
+                base = self._open_row(wide, False)
+                found, differs = self._walk(q, 0, -1, at.NO_LIMIT, False, wide, base)
+                if not differs:
+                    found = Open(base.row, base.items, base.needs, found.reach, base.alike)
+            elif like == q:
                 found, _ = self._walk(q, 0, -1, at.NO_LIMIT, counted)
             else:
                 base = self._open_row(like, counted)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from grammars import memory
 from grammars.automaton.arrays import GrowArray
+from grammars.bytegroups import GROUP_OF_BYTE
 from grammars.errors import BudgetExceeded
 from grammars.kernels.layout import BOUNDARY, FINAL
 
@@ -27,6 +28,7 @@ __all__ = ["FAR", "TableTerminal", "Terminal", "TerminalStore", "current_store"]
 FAR = 1 << 30
 _MAX_STATES = 1 << 18
 _EXPLORED = 200
+_LETTERS = sum(1 << GROUP_OF_BYTE[ord(letter)] for letter in "0azAZ ")
 
 Distances = tuple[int, int, int]
 """Bytes to the nearest end of label 0, to that of another label, and a bound on the nearer one for later states."""
@@ -35,9 +37,11 @@ Distances = tuple[int, int, int]
 class Terminal(Protocol):
     """A lazily built byte automaton. Every state that `row` names is live.
 
-    It may have more: `shared(state)`, a name under which equal states of several terminals are one; `following(state)`,
-    the targets without a row; `distances(state)`, what `TerminalStore.measure` wants to know; `hint(state)`, about how
-    many bytes there are to an end, where the only label is 0.
+    It may have more: `classes(state)`, a class of each byte and a target of each class; `following(state)`, the targets
+    without a row; `shared(state)`, a name under which equal states of several terminals are one; `distances(state)`,
+    what `TerminalStore.measure` wants to know; `hint(state)`, about how many bytes there are to an end, where the only
+    label is 0; `steady(state)`, over which groups of bytes it stays alive; `anything`, the shared name of the state
+    that any text may follow.
     """
 
     @property
@@ -72,10 +76,15 @@ class TableTerminal:
 
     def row(self, state: int) -> list[int]:
         """256 targets."""
-        row = [-1] * 256
-        for byte, target in self._edges[state].items():
-            row[byte] = target
-        return row
+        groups, targets = self.classes(state)
+        return [targets[group] for group in groups.tolist()]
+
+    def classes(self, state: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
+        """A class of each byte, and a target of each class."""
+        edges = self._edges[state]
+        groups = np.full(256, len(edges), np.uint8)
+        groups[list(edges)] = range(len(edges))
+        return groups, [*edges.values(), -1]
 
     def following(self, state: int) -> Collection[int]:
         """The targets of a state."""
@@ -99,7 +108,8 @@ class TerminalStore:
         self.info = GrowArray(np.int32, 512)
         self.dist = GrowArray(np.int32, 1536, fill=FAR)
         self.need = GrowArray(np.int32, 512)
-        self.steady = GrowArray(np.int64, 2048)
+        self.steady = GrowArray(np.int64, 3072)
+        self._grown = ((self.trans, 256), (self.info, 1), (self.dist, 3), (self.need, 1), (self.steady, 6))
         self._counted: set[Hashable] = set()
         self._fewest: set[Hashable] = set()
         self._owner: list[tuple[Terminal, int]] = []
@@ -150,15 +160,18 @@ class TerminalStore:
             )
         ids[local] = q
         self._owner.append((terminal, local))
-        self.trans.reserve(256)
-        self.trans.n += 256
+        for grown, width in self._grown:
+            if grown.n + width > grown.data.size:
+                grown.reserve(width)
+            grown.n += width
         label = terminal.label(local)
         flags = BOUNDARY if terminal.boundary(local) else 0
-        self.info.extend((label + 1 | flags,))
-        need = getattr(terminal, "need", None) if name is not None or terminal.key in self._counted else None
-        self.need.extend((0 if need is None else need(local),))
-        self.steady.extend((0, 0, 0, 0))
-        self.dist.extend(self._named.get(name, (FAR, FAR, FAR)) if name is not None else (FAR, FAR, FAR))
+        self.info.data[q] = label + 1 | flags
+        if name is not None or terminal.key in self._counted:
+            need = getattr(terminal, "need", None)
+            self.need.data[q] = 0 if need is None else need(local)
+        if name in self._named:
+            self._set_distance(q, self._named[name])
         measured = self._distances.get(terminal.key)
         if measured is not None:
             self._set_distance(q, self._distance_of(terminal, local, measured))
@@ -184,7 +197,11 @@ class TerminalStore:
                 return
             terminal, local = self._owner[q]
             ids = self._ids[terminal.key]
-            row = terminal.row(local)
+            classes = getattr(terminal, "classes", None)
+            if classes is None:
+                group, row = None, terminal.row(local)
+            else:
+                group, row = classes(local)
             targets = set(row)
             if targets == {-1}:
                 self.info.data[q] |= FINAL
@@ -192,24 +209,13 @@ class TerminalStore:
                 return
             steady = getattr(terminal, "steady", None)
             if steady is not None:
-                self.steady.data[4 * q : 4 * q + 4] = steady(local)
+                self.steady.data[6 * q : 6 * q + 6] = steady(local)
             self.trans.data[256 * q] = -1  # being filled: an accepting cycle comes back here
             for target in targets:
                 if target not in ids:
                     self._add(terminal, ids, target)
-            self.trans.data[256 * q : 256 * q + 256] = [ids[t] for t in row]
-
-    def fill_near(self, states: Sequence[int], most: int = 24) -> None:
-        """Compute the rows of the states and of those next to them, `most` at a time: saves rounds of a kernel."""
-        queue = list(states)
-        with self.lock:
-            for count, q in enumerate(queue):
-                if count >= max(most, len(states)):
-                    break
-                if self.trans.data[256 * q] == -2:
-                    self.fill(q)
-                    following = set(self.trans.data[256 * q : 256 * q + 256].tolist())
-                    queue.extend(t for t in following if t > 0 and self.trans.data[256 * t] == -2)
+            found: Any = [ids[t] for t in row]
+            self.trans.data[256 * q : 256 * q + 256] = found if group is None else np.array(found, np.int32)[group]
 
     def count(self, start: int, *, fewest: bool = False) -> bool:
         """Keep `need` for the states of this terminal: its characters are counted beside it. False: it is too large.
@@ -257,6 +263,26 @@ class TerminalStore:
         ids = self._ids[terminal.key]
         found = ids.get(place)
         return self._add(terminal, ids, place) if found is None else found
+
+    def universal(self, q: int, characters: int) -> int:
+        """The state that any text may follow, where in q nearly any of so many characters may; else q.
+
+        Also q where nobody needed that state so far.
+        """
+        terminal, local = self._owner[q]
+        steady = getattr(terminal, "steady", None)
+        shared = getattr(terminal, "shared", None)
+        if steady is None or shared is None or shared(local) is not None:
+            return q
+        loops, groups, most, *_ = self.steady.data[6 * q : 6 * q + 6].tolist() if self.is_filled(q) else steady(local)
+        if _LETTERS & ~(loops | (groups if most >= characters else 0)):
+            return q
+        name: Hashable = terminal.anything  # type: ignore[attr-defined]
+        return self._shared.get(name, q)
+
+    def is_filled(self, q: int) -> bool:
+        """Whether the row of q is there."""
+        return bool(self.trans.data[256 * q] != -2)
 
     def measure(self, start: int) -> None:
         """Compute `dist` for all states from `start` on: bytes to the nearest state of label 0, and of a higher one;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 from itertools import count
 from typing import Any
 
@@ -27,10 +27,6 @@ class PlainTerminal(ByteDfa):
     def boundary(self, state: int) -> bool:
         """Never: nothing counts characters here."""
         return False
-
-    def following(self, state: int) -> Collection[int]:
-        """The targets of a state."""
-        return set(self.row(state)) - {-1}
 
     def shared(self, state: int) -> Hashable | None:
         """Only where all strings may follow."""
@@ -207,10 +203,6 @@ class LexTerminal(ByteDfa):
     def blocks(self, label: int) -> npt.NDArray[np.bool_] | None:
         """Bytes that cannot follow a label directly: bool[256], or None."""
         return self._lex.piece.blocked(label)
-
-    def following(self, state: int) -> Collection[int]:
-        """The targets of a state."""
-        return set(self.row(state)) - {-1}
 
     def shared(self, state: int) -> Hashable | None:
         """A name for states that are free of obligations and whose terminals can all come."""

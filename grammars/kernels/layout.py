@@ -37,8 +37,8 @@ ROOT1   root1     [.*2]      label, node in the merged tries;  those, in preorde
                              first entry and number of entries in MLIST, the tokens
 TMP     row       [W]        scratch row;  MAT, SCR int64: the matcher's arena and scratch;  ROOM int64: R_* counters
 NEED    need      [Q]        characters due before an end, of terminals that are counted (others: 0)
-STEADY  steady    [Q*4] int64  groups of bytes that leave the state as it is; such that any of so many characters live
-                             and can end with so many more
+STEADY  steady    [Q*6] int64  groups of bytes that leave the state as it is; such that any of so many characters live
+                             and can end with so many more; such that no longer text lives; that never follow these
 REACH   reach     [.*3]      of tier 1: characters that any token needs at most; that end a terminal at most, and 1;
                              a state of the same masks (-1 each: not known)
 TSIG    tsig      [N] int64  groups of bytes (`bytegroups`) in the path from here down;  TCHARS uint8: characters on

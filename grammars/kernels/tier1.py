@@ -17,17 +17,6 @@ from grammars.kernels.walk import _allow, _entry_key
 
 
 @inner
-def _list_missing(out, missing, q):
-    for k in range(missing):
-        if out[k] == q:
-            return missing
-    if missing < out.size:
-        out[missing] = q
-        missing += 1
-    return missing
-
-
-@inner
 def _allow_below(row, i, end, ttok, dup):
     """Allow every token of trie nodes [i, end)."""
     for j in range(i, end):
@@ -55,8 +44,18 @@ def _forbid_below(row, needs, i, end, ttok, dup):
             token = _i4(dup, token)
 
 
+@inner
+def _put_item(out, items, node, label, characters):
+    if 3 * items + 2 < out.size:
+        out[3 * items], out[3 * items + 1], out[3 * items + 2] = node, label, characters
+    return items + 1
+
+
 @kernel
-def tier1(address, q, low, high, limit, like, old: I32, row: I32, out: I32, levels: I64, needs: U16):
+def tier1(
+    address, q, low, high, limit, like, old: I32, row: I32, out: I32, levels: I64, needs: U16, work: I64, holes: I64,
+    progress: I64,
+):  # fmt: skip
     """Write the tokens of state q to `row` (int32[W]) and its frontier to `out` (int32, three words an item).
 
     low, high: characters still due and still allowed (high -1: no limit). `limit`: only tokens that leave at most so
@@ -64,11 +63,14 @@ def tier1(address, q, low, high, limit, like, old: I32, row: I32, out: I32, leve
     uint16[32 W] for the characters that each token takes or leaves due, size 0 where that is not wanted.
     `like`: a state whose row and needs are given in `row` and `needs`, and whose frontier is `old`: both are walked
     together, only where they can differ. -1: none, `row` is zero.
-    levels[0] becomes a bound on what any token takes and leaves due (of what is not taken over from `like`).
-    An item: node, label, characters (and bit 30 where the terminal cannot go on), in order of nodes. Returns the number
-    of items, and above 40 bits whether anything differs from `like`; or -1 - k when k states' rows are missing: they
-    are listed in `out`, nothing else is valid, and the caller computes them and calls again, row and needs as before.
-    Items may exceed out.size: call again with more room.
+    work: int64[n, 4], stretches of the trie to walk, ascending: first node, end, state and characters (above 32 bits)
+    before it, the other state; of a whole walk (1, N, q, like). holes: as `work`, becomes the nodes at which the row of
+    one of the two states was missing; where there are any, the caller computes the rows and calls again with these as
+    work, all else as it is. progress: int64[5]: becomes the number of items; whether anything differs from `like`; a
+    bound on what any token takes and leaves due (of what is not taken over from `like`); [3] is the number of stretches
+    in `work`, and [4] becomes that in `holes`; if it has no room for them, nothing is valid: compute and begin anew.
+    An item: node, label, characters (and bit 30 where the terminal cannot go on), in order of nodes where there was no
+    second call. Returns the number of items. They may exceed out.size: begin anew with more room.
     """
     ctx = _context(address)
     trans, info, dist, need = _i32(ctx, TRANS), _i32(ctx, INFO), _i32(ctx, DIST), _i32(ctx, NEED)
@@ -76,15 +78,24 @@ def tier1(address, q, low, high, limit, like, old: I32, row: I32, out: I32, leve
     tchars, tmost = _u8(ctx, TCHARS), _u8(ctx, TMOST)
     tsig, steady = _i64(ctx, TSIG), _i64(ctx, STEADY)
     measured = needs.size > 0
-    missing, items, source, differs, depth = 0, 0, 0, 0, 0
-    reach = np.int64(0)
-    # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree
-    levels[0], levels[1], levels[2] = q, like, _i4(tend, 0)
-    i = 1
+    items, source, differs, reach = progress[0], 0, progress[1], progress[2]
+    depth, done, made, i = 0, 0, 0, np.int64(0)
+    levels[2] = 0
     while True:
-        if i >= levels[3 * depth + 2]:
-            if depth == 0:
+        # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree
+        if depth == 0 and i >= levels[2]:
+            while source < old.size and old[source] < i:
+                items = _put_item(out, items, old[source], old[source + 1], old[source + 2])
+                source += 3
+            if done == progress[3]:
                 break
+            i, levels[2] = work[4 * done], work[4 * done + 1]
+            levels[0], levels[1] = work[4 * done + 2], work[4 * done + 3]
+            done += 1
+            while source < old.size and old[source] < i:
+                source += 3
+            continue
+        if i >= levels[3 * depth + 2]:
             depth -= 1
             continue
         at, twin = levels[3 * depth], levels[3 * depth + 1]
@@ -92,28 +103,39 @@ def tier1(address, q, low, high, limit, like, old: I32, row: I32, out: I32, leve
         end = _i4(tend, i)
         # items of the other state that lie between the nodes visited stay
         while source < old.size and old[source] < i:
-            if 3 * items + 2 < out.size and missing == 0:
-                out[3 * items], out[3 * items + 1], out[3 * items + 2] = old[source], old[source + 1], old[source + 2]
-            items += 1
+            items = _put_item(out, items, old[source], old[source + 1], old[source + 2])
             source += 3
         if limit == NO_LIMIT:
             groups, taken = tsig[i], _u1(tmost, i) - _u1(tchars, i) + 1
-            loops = groups & ~steady[4 * state] == 0
-            is_free = groups & ~steady[4 * state + 1] == 0 and taken <= steady[4 * state + 2] and not measured
+            loops = groups & ~steady[6 * state] == 0
+            most = steady[6 * state + 2]
+            is_free = groups & ~steady[6 * state + 1] == 0 and taken <= most and not measured
             if loops:
                 reach = max(reach, characters + taken + _i4(need, state))
             elif is_free:
-                reach = max(reach, characters + taken + steady[4 * state + 3])
+                reach = max(reach, characters + taken + steady[6 * state + 3])
             if twin == state:
                 i = end
                 continue
             if twin >= 0:
-                if loops and groups & ~steady[4 * twin] == 0 and (not measured or _i4(need, state) == _i4(need, twin)):
+                if loops and groups & ~steady[6 * twin] == 0 and (not measured or _i4(need, state) == _i4(need, twin)):
                     i = end
                     continue
-                if is_free and groups & ~steady[4 * twin + 1] == 0 and taken <= steady[4 * twin + 2]:
+                if is_free and groups & ~steady[6 * twin + 1] == 0 and taken <= steady[6 * twin + 2]:
                     i = end
                     continue
+                strict = steady[6 * state + 4] & steady[6 * twin + 4] | steady[6 * state + 5] & steady[6 * twin + 5]
+                if groups & ~strict == 0 and high < 0 and not measured and taken <= steady[6 * twin + 2]:
+                    if taken <= most or _u1(tmost, i) < 255:
+                        # what the other state takes, but no more characters than `most`
+                        reach = max(reach, characters + min(taken, most) + steady[6 * state + 3])
+                        if taken > most:
+                            for j in range(i, end):
+                                if _u1(tchars, j) - _u1(tchars, i) + 1 > most:
+                                    _forbid_below(row, needs, j, j + 1, ttok, dup)
+                            differs = 1
+                        i = end
+                        continue
             # characters that change nothing that matters: the sub-trie needs no stepping
             unstepped = False
             if loops:
@@ -135,10 +157,14 @@ def tier1(address, q, low, high, limit, like, old: I32, row: I32, out: I32, leve
         b = _u1(tbyte, i)
         following = _i4(trans, state * 256 + b)
         partner = _i4(trans, twin * 256 + b) if twin >= 0 else np.int64(-1)
-        if following == -2:
-            missing = _list_missing(out, missing, state)
-        if partner == -2:
-            missing = _list_missing(out, missing, twin)
+        if following == -2 or partner == -2:
+            if 4 * made + 3 < holes.size:
+                holes[4 * made], holes[4 * made + 1], holes[4 * made + 2], holes[4 * made + 3] = i, end, at, twin
+            made += 1
+            while source < old.size and old[source] < end:
+                source += 3
+            i = end
+            continue
         ends, fits, final = False, False, False
         if following >= 0:
             word = _i4(info, following)
@@ -168,9 +194,7 @@ def tier1(address, q, low, high, limit, like, old: I32, row: I32, out: I32, leve
         label, end_word = np.int64(-1), characters | ((1 << 30) if final else 0)
         if ends:
             label = (_i4(info, following) & LABEL) - 1
-            if 3 * items + 2 < out.size and missing == 0:
-                out[3 * items], out[3 * items + 1], out[3 * items + 2] = i, label, end_word
-            items += 1
+            items = _put_item(out, items, i, label, end_word)
         if twin >= 0:
             # did the other state end here, and in the same way?
             before = np.int64(-1)
@@ -199,13 +223,8 @@ def tier1(address, q, low, high, limit, like, old: I32, row: I32, out: I32, leve
                 while source < old.size and old[source] < end:
                     source += 3
         i = end
-    while source < old.size:
-        if 3 * items + 2 < out.size and missing == 0:
-            out[3 * items], out[3 * items + 1], out[3 * items + 2] = old[source], old[source + 1], old[source + 2]
-        items += 1
-        source += 3
-    levels[0] = reach
-    return -1 - missing if missing else items | (differs << 40)
+    progress[0], progress[1], progress[2], progress[4] = items, differs, reach, made
+    return items
 
 
 @kernel

@@ -13,7 +13,8 @@ ed    80-9F, then c1   (no surrogates)          qs qu qd qc  backslash, u, d, c-
 f0    90-BF, then c2
 f4    80-8F, then c2   (up to U+10FFFF)
 
-Rows are `array('i')` of 256 targets, so that numpy reads them without a copy.
+What bytes lead to the same target in every state of a kind of place are a class: `classes` gives the classes of the 256
+bytes, made once, and a target of each. `row` spells that out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Hashable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from grammars.bytegroups import CONTINUES, CONTROLS, GROUPS, QUOTING
 from grammars.regex.chardfa import CharDfa
@@ -30,7 +36,8 @@ __all__ = ["ENCODINGS", "ByteDfa"]
 
 ENCODINGS = ("utf8", "json", "json_any")
 
-_DEAD_ROW = array("i", [-1]) * 256
+_NO_CLASSES: npt.NDArray[np.uint8] = np.zeros(256, np.uint8)
+_UNSTEADY = (0,) * 6
 _QUOTE = 0x22
 
 # (first byte, last byte, kind or "" for a whole character, first code, codes per byte)
@@ -206,10 +213,52 @@ def _split_places(alphabet: Alphabet, encoding: str, branch: _Branch, into: list
         code += count * size
 
 
+def _classes(
+    alphabet: Alphabet, encoding: str, kind: str, base: int
+) -> tuple[npt.NDArray[np.uint8], list[tuple[str, int, int]]]:
+    """Classes of the bytes that may follow in a place, and of each (kind, first code, mask of the classes below).
+
+    Two classes more: the quote where no entry holds it, and all other bytes.
+    """
+    key = ("classes", encoding, kind, base)
+    found: Any = alphabet.layouts.get(key)
+    if found is None:
+        numbers: dict[tuple[str, int, int], int] = {}
+        row = [-1] * 256
+        for first, last, child, code, below in _entries(alphabet, encoding, kind, base):
+            # one class of characters: all lead to one target, whatever their first code is
+            place = (child, code if below & below - 1 else -1, below)
+            number = numbers.setdefault(place, len(numbers))
+            row[first : last + 1] = [number] * (last + 1 - first)
+        quote, other = len(numbers), len(numbers) + 1
+        spelled = [quote if n < 0 and byte == _QUOTE else other if n < 0 else n for byte, n in enumerate(row)]
+        found = alphabet.layouts[key] = np.array(spelled, np.uint8), list(numbers)
+    classes: tuple[npt.NDArray[np.uint8], list[tuple[str, int, int]]] = found
+    return classes
+
+
+@cache
+def _children(encoding: str, kind: str) -> tuple[npt.NDArray[np.uint8], list[str]]:
+    """Classes of the bytes that may follow in a place below which all is one, and the kind of place after each."""
+    branches = _branches(encoding, kind, 0)
+    groups = np.full(256, len(branches), np.uint8)
+    for number, (first, last, *_) in enumerate(branches):
+        groups[first : last + 1] = number
+    return groups, [branch[2] for branch in branches]
+
+
 def _groups_within(alphabet: Alphabet, encoding: str, mask: int) -> int:
     """Bits of the groups of bytes whose characters all lie in the classes of `mask`, as they stand in the text."""
     if not mask:
         return 0
+    key = ("within", encoding, mask)
+    known: int | None = alphabet.layouts.get(key)
+    if known is None:
+        known = alphabet.layouts[key] = _find_groups(alphabet, encoding, mask)
+    return known
+
+
+def _find_groups(alphabet: Alphabet, encoding: str, mask: int) -> int:
     masks: list[int] | None = alphabet.layouts.get(("groups", "", 0))
     if masks is None:
         masks = alphabet.layouts["groups", "", 0] = []
@@ -238,7 +287,6 @@ class ByteDfa:
         self.key: Hashable = ("regex", encoding, chars.regex)
         self._ids: dict[tuple[str, int, int], int] = {}
         self._places: list[tuple[str, int, int]] = []
-        self._rows: list[array[int] | None] = []
         # ("", -1, q) is char state q; (kind, -1, t) a place that leads to t alone; (kind, code, q) any other place.
         self.start = -1 if chars.start < 0 else self._id(("", -1, chars.start))
         self._final = -1 if encoding == "utf8" else self._id(("final", -1, -1))
@@ -248,7 +296,6 @@ class ByteDfa:
         if number is None:
             number = self._ids[place] = len(self._places)
             self._places.append(place)
-            self._rows.append(None)
         return number
 
     def label(self, state: int) -> int:
@@ -281,22 +328,26 @@ class ByteDfa:
         below = _mask_below(self.chars.alphabet, self.encoding, kind, code)
         return 1 + min(self.chars.nearest(t) for mask, t in self.chars.moves(target) if mask & below)
 
-    def steady(self, state: int) -> tuple[int, int, int, int]:
-        """Groups (`bytegroups`) that leave the state as it is; groups of which any text of so many characters is alive,
-        and how many more it needs to end.
+    def steady(self, state: int) -> tuple[int, ...]:
+        """Groups (`bytegroups`) that leave the state as it is; groups of which any text of so many characters is alive;
+        how many that is, and how many more it needs to end; groups of which no longer text is alive; groups that cannot
+        follow a text of these.
 
         No end of the text lies on the way: in UTF-8 nothing is said where one could.
         """
         kind, _, target = self._places[state]
         if kind or not self._counts:
-            return 0, 0, 0, 0
+            return _UNSTEADY
         chars, encoding = self.chars, self.encoding
-        loops = chars.loops(target)
+        loops, alphabet = chars.loops(target), chars.alphabet
         if encoding == "utf8":
-            return 0 if chars.accepting(target) else _groups_within(chars.alphabet, encoding, loops), 0, 0, 0
-        mask, most, due = chars.free(target)
-        alphabet = chars.alphabet
-        return _groups_within(alphabet, encoding, loops), _groups_within(alphabet, encoding, mask), most, due
+            return 0 if chars.accepting(target) else _groups_within(alphabet, encoding, loops), *_UNSTEADY[1:]
+        mask, most, due, last, beyond = chars.free(target)
+        strict, never = mask & ~last, 0
+        if strict:
+            never = _groups_within(alphabet, encoding, alphabet.full & ~(mask | beyond)) | CONTROLS
+        within = [_groups_within(alphabet, encoding, classes) for classes in (loops, mask, strict)]
+        return within[0], within[1], most, due, within[2], never
 
     def capped(self, state: int, characters: int) -> int:
         """A state from which texts of up to so many characters fare the same; the same one for many states."""
@@ -317,40 +368,43 @@ class ByteDfa:
             return (self.encoding, kind)
         return None
 
+    @property
+    def anything(self) -> Hashable:
+        """The name of the state that any text may follow; None where a text can end anywhere."""
+        return None if self.encoding == "utf8" else (self.encoding, "")
+
     def row(self, state: int) -> array[int]:
         """The 256 targets of a state, -1 dead."""
-        return self._rows[state] or self._fill(state)
+        groups, targets = self.classes(state)
+        return array("i", [targets[group] for group in groups.tolist()])
 
-    def _fill(self, state: int) -> array[int]:
-        row = _DEAD_ROW[:]
+    def following(self, state: int) -> set[int]:
+        """The targets of a state."""
+        found = set(self.classes(state)[1])
+        found.discard(-1)
+        return found
+
+    def classes(self, state: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
+        """Of each byte its class, uint8[256]; the target of each class, -1 dead."""
         kind, code, char_state = self._places[state]
         if kind == "final":
-            pass
-        elif kind and code < 0:
-            for first, last, child, _, _ in _branches(self.encoding, kind, 0):
-                target = self._id((child, -1, char_state))
-                row[first : last + 1] = array("i", (target,)) * (last - first + 1)
-        else:
-            self._fill_split(row, kind, code, char_state)
-        self._rows[state] = row
-        return row
-
-    def _fill_split(self, row: array[int], kind: str, code: int, char_state: int) -> None:
+            return _NO_CLASSES, [-1]
+        if kind and code < 0:
+            groups, children = _children(self.encoding, kind)
+            return groups, [*(self._id((child, -1, char_state)) for child in children), -1]
         chars, ids = self.chars, self._ids
         moves = chars.moves(char_state)
-        entries = _entries(chars.alphabet, self.encoding, kind or "root", max(code, 0))
-        for first, last, child, base, below in entries:
+        groups, entries = _classes(chars.alphabet, self.encoding, kind or "root", max(code, 0))
+        targets: list[int] = []
+        for child, base, below in entries:
             for mask, target in moves:
                 common = mask & below
                 if common:
                     place = (child, -1, target) if common == below else (child, base, char_state)
                     number = ids.get(place)
-                    if number is None:
-                        number = self._id(place)
-                    if first == last:
-                        row[first] = number
-                    else:
-                        row[first : last + 1] = array("i", (number,)) * (last - first + 1)
+                    targets.append(self._id(place) if number is None else number)
                     break
-        if not kind and self._final >= 0 and chars.accepting(char_state):
-            row[_QUOTE] = self._final
+            else:
+                targets.append(-1)
+        accepts = not kind and self._final >= 0 and chars.accepting(char_state)
+        return groups, [*targets, self._final if accepts else -1, -1]

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from threading import Lock
 
 from grammars.errors import BudgetExceeded
-from grammars.regex.horizon import ENDLESS, capped, endless, free, longest
+from grammars.regex.horizon import ENDLESS, Freely, capped, endless, free, longest
 from grammars.regex.language import Alphabet, Regex, alphabet_for, collect, lower
 from grammars.regex.lengths import meets_length
 from grammars.regex.terms import AND, Term, Terms
@@ -123,9 +123,8 @@ class CharDfa:
             known = self._capped[state, -1] = state if known < 0 else known
         return known
 
-    def free(self, state: int) -> tuple[int, int, int]:
-        """(mask of classes, most, due): so many characters of these classes, in any order, lead to no dead end, and
-        `due` more to an end."""
+    def free(self, state: int) -> Freely:
+        """Characters that lead to no dead end in any order, and what is known of texts of them; see `horizon.free`."""
         return free(self.terms, self._states[state], self._least)
 
     def _least(self, term: Term) -> int:

@@ -6,10 +6,11 @@ Beside `terms`, for the engine: most states of a pattern that counts differ only
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from grammars.regex.terms import ALT, AND, CAT, CLOSED, EMPTY, REP, SET, Term, Terms
+from grammars.regex.terms import ALT, AND, CAT, CLOSED, EMPTY, FEW, REP, SET, Term, Terms
 
-__all__ = ["ENDLESS", "capped", "endless", "free", "longest"]
+__all__ = ["ENDLESS", "Freely", "capped", "endless", "free", "longest"]
 
 ENDLESS = 1 << 30
 
@@ -52,6 +53,8 @@ def endless(terms: Terms, term: Term) -> Term:
 
 
 def _capped(terms: Terms, term: Term, characters: int) -> Term:
+    if not term.counts:
+        return term
     if term.op == CAT:
         parts = []
         while term.op == CAT:
@@ -67,49 +70,93 @@ def _capped(terms: Terms, term: Term, characters: int) -> Term:
         return terms.both([_capped(terms, item, characters) for item in term.a])
     if term.op == REP:
         high = term.c
-        if high is not None and high > max(characters // max(1, term.a.shortest), 1 if characters < 0 else 0):
+        if high is not None and high > max(FEW, term.b) and high > characters // max(1, term.a.shortest):
             high = None
         return terms.rep(_capped(terms, term.a, characters), term.b, high)
     return term
 
 
-def free(terms: Terms, term: Term, least: Callable[[Term], int]) -> tuple[int, int, int]:
-    """(mask of classes, most, due): each text of at most `most` characters of these classes begins some text of the
-    term, and can be finished with `due` more. `least`: length of the shortest text of a term, exactly.
+class Freely(NamedTuple):
+    """What `free` says of a term; classes are masks."""
+
+    mask: int = 0
+    most: int = 0
+    due: int = 0
+    last: int = 0
+    beyond: int = 0
+
+
+def free(terms: Terms, term: Term, least: Callable[[Term], int]) -> Freely:
+    """Each text of at most `most` characters of the classes in `mask` begins some text of the term, and can be finished
+    with `due` more. Where none of them is in `last`, no longer text does, and what follows is in `mask` or `beyond`.
+
+    `least`: length of the shortest text of a term, exactly.
     """
-    nothing = 0, 0, 0
     if term.ahead or term.behind:
-        return nothing
-    if term.op == ALT:
-        return max((free(terms, item, least) for item in term.a), key=lambda f: (f[1] >= 24, f[0].bit_count()))
+        return Freely()
+    if term.op == ALT or (term.op == CAT and term.a.op == ALT):
+        items = list(term.a) if term.op == ALT else [terms.cat(item, term.b) for item in term.a.a]
+        found = [free(terms, item, least) for item in items]
+        best = max(range(len(items)), key=lambda k: (found[k].most >= 24, found[k].mask.bit_count()))
+        mask, most, due, last, beyond = found[best]
+        if mask & ~last:
+            for k, item in enumerate(items):
+                if k != best:
+                    beyond |= _first(terms, item)
+            last |= mask & beyond
+        return Freely(mask, most, due, last, beyond)
     if term.op == AND:
-        if len(term.a) != 2:
-            return nothing
-        one, other = term.a
-        if one.op == REP and one.a is terms.any_char:
-            one, other = other, one
-        if not (other.op == REP and other.a is terms.any_char and one.plain):
-            return nothing
-        mask, most, due = free(terms, one, least)
-        low, high = other.b, other.c
-        if low > 0 and most < ENDLESS:
-            return nothing  # it may have to go on longer than it can
-        due = max(due, low + one.shortest)
-        most = most if high is None else min(most, high - due)
-        return (mask, most, due) if most > 0 else nothing
+        return _free_both(terms, term, least)
     if term.op == CAT:
         if not term.b.live or term.b.behind:
-            return nothing
+            return Freely()
         if term.a.op == AND:
-            mask, most, due = free(terms, term.a, least)
-            return (mask, most, due + least(term.b)) if mask else nothing
+            mask, most, due, last, beyond = _free_both(terms, term.a, least)
+            beyond |= _first(terms, term.b)
+            return Freely(mask, most, due + least(term.b), last | mask & beyond, beyond) if mask else Freely()
     head = term.a if term.op == CAT else term
     if head.op != REP or not term.live:
-        return nothing
+        return Freely()
+    rest, beyond = (least(term.b), _first(terms, term.b)) if term.op == CAT else (0, 0)
+    body = head.a
+    if head.b == 0 and body.op == CAT and body.a.op == REP and body.a.b == 0 and body.a.a.op == body.b.op == SET:
+        # (s{0,n} t)?, as in labels of hosts: a text of s is within it, and a t ends it
+        mask, most = body.a.a.a, ENDLESS if body.a.c is None else body.a.c
+        beyond |= body.b.a
+        return Freely(mask, most, 1 + rest, mask & beyond if head.c == 1 else mask, beyond)
     mask = 0
-    for item in head.a.a if head.a.op == ALT else (head.a,):
+    for item in body.a if body.op == ALT else (body,):
         if item.op == SET:
             mask |= item.a
     if not mask:
-        return nothing
-    return mask, ENDLESS if head.c is None else head.c, head.shortest + (least(term.b) if term.op == CAT else 0)
+        return Freely()
+    last = mask & beyond if head.b == 0 and body.op == SET else mask
+    return Freely(mask, ENDLESS if head.c is None else head.c, head.shortest + rest, last, beyond)
+
+
+def _free_both(terms: Terms, term: Term, least: Callable[[Term], int]) -> Freely:
+    """`free` of an intersection: of a plain term and a length."""
+    if len(term.a) != 2:
+        return Freely()
+    one, other = term.a
+    if one.op == REP and one.a is terms.any_char:
+        one, other = other, one
+    if not (other.op == REP and other.a is terms.any_char and one.plain):
+        return Freely()
+    mask, most, due, last, beyond = free(terms, one, least)
+    low, high = other.b, other.c
+    if low > 0:
+        if most < ENDLESS:
+            return Freely()  # it may have to go on longer than it can
+        last = mask
+    due = max(due, low + one.shortest)
+    most = most if high is None else min(most, high - due)
+    return Freely(mask, most, due, last, beyond) if most > 0 else Freely()
+
+
+def _first(terms: Terms, term: Term) -> int:
+    """Mask of the classes that a text of the term can begin with."""
+    mask = 0
+    for own, _ in terms.derive(term):
+        mask |= own
+    return mask

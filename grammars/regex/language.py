@@ -7,6 +7,7 @@ fits the combined expression or it is useless.
 Tree nodes (all tuples, hashable):
     ("set", charset)  ("cat", items)  ("alt", items)  ("rep", item, low, high|None)  ("and", items)  ("not", item)
     ("ahead", item, negated)  ("behind", item, negated)  ("closed", item)  ("base64", item)
+    ("reader", value that has `charsets`, and `reader(masks)`, an automaton as `terms.Encoded`)
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Alphabet:
                 masks[low_bit.bit_length() - 1] |= bit
                 signature ^= low_bit
         self.mask_of = dict(zip(sets, masks, strict=True))
-        self.layouts: dict[tuple[str, str, int], Any] = {}
+        self.layouts: dict[tuple[Any, ...], Any] = {}
 
     def class_at(self, code: int) -> int:
         """Class of a code point; -1 for a surrogate."""
@@ -100,6 +101,8 @@ def collect(node: Node, into: set[Charset]) -> None:
         into.add(node[1])
     elif kind == "base64":
         into.update(base64.CHARSETS)
+    elif kind == "reader":
+        into.update(node[1].charsets)
     elif kind in ("cat", "alt", "and"):
         for item in node[1]:
             collect(item, into)
@@ -128,7 +131,7 @@ def nullable(node: Node) -> bool:
         return node[2] == 0 or nullable(node[1])
     if kind == "not":
         return not nullable(node[1])
-    return kind in ("closed", "base64") and Regex(node).matches("")
+    return kind in ("closed", "base64", "reader") and Regex(node).matches("")
 
 
 def lower(node: Node, terms: Terms, mask_of: dict[Charset, int]) -> Term:
@@ -150,6 +153,9 @@ def lower(node: Node, terms: Terms, mask_of: dict[Charset, int]) -> Term:
     if kind == "base64":
         reader = base64.Base64(Regex(node[1]), [mask_of[charset] for charset in base64.CHARSETS])
         return terms.encoded(reader, reader.start) if reader.start is not None else terms.never
+    if kind == "reader":
+        own = node[1].reader([mask_of[charset] for charset in node[1].charsets])
+        return terms.encoded(own, own.start)
     inner = lower(node[1], terms, mask_of)
     if kind == "not":
         return terms.negate(inner)
@@ -292,6 +298,11 @@ class Regex:
     def in_base64(self) -> Regex:
         """What RFC 4648 makes of a language of bytes (its characters are U+0000 to U+00FF)."""
         return Regex(("base64", self.node))
+
+    @staticmethod
+    def read_by(value: Any) -> Regex:
+        """What an automaton made by hand reads: a hashable value with `charsets`, and `reader(masks)` (see `_leap`)."""
+        return Regex(("reader", value))
 
     # --- asking -------------------------------------------------------------------------------------------------
 

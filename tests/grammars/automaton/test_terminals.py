@@ -49,15 +49,6 @@ def test_rows_are_computed_when_asked_for() -> None:
     assert store.trans.data[256 * following] == -2
 
 
-def test_rows_of_near_states_are_computed_ahead() -> None:
-    store = TerminalStore()
-    q = store.start_of(text_terminal("abc"))
-    store.fill_near([q], most=2)
-    following = int(store.trans.data[256 * q + ord("a")])
-    assert (store.trans.data[256 * following : 256 * following + 256] != -2).all()
-    assert store.trans.data[256 * int(store.trans.data[256 * following + ord("b")])] == -2
-
-
 def test_a_loop_of_accepting_states_can_be_filled() -> None:
     """Accepting states outside of string content are filled as they are added, cycles included."""
     store = TerminalStore()

@@ -178,7 +178,7 @@ def test_literals_of_a_large_choice_are_quick() -> None:
 
 def test_an_exploding_pattern_names_its_budget() -> None:
     blown = parse("^(?:a|b)*a(?:a|b){18}$", search=True) & ~parse("^(?:a|b)*b(?:a|b){17}$", search=True)
-    dfa = CharDfa(blown & parse("c$", search=True) | Regex.literal("x"), max_states=500)
+    dfa = CharDfa(blown & ~parse("^(?:a|b)*$", search=True) | Regex.literal("x"), max_states=500)
     with pytest.raises(BudgetExceeded, match="max_states"):
         for state in itertools.count():
             dfa.moves(state)
@@ -202,3 +202,43 @@ def test_literal_is_one_text(text: str, other: str) -> None:
     language = Regex.literal(text)
     assert language.matches(text) and language.matches(other) == (text == other)
     assert language.example() == text
+
+
+def after(dfa: CharDfa, states: set[int], mask: int) -> set[int]:
+    """The states after one more character of the mask."""
+    bits = [1 << bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+    return {next((t for m, t in dfa.moves(s) if m & bit), -1) for s in states if s >= 0 for bit in bits}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["[ab]{0,3}", "[ab]{1,3}c", "(?:[ab]{0,4}a)?c{2}", "a(?:[ab]{0,3}b)?(?:c[ab]*)*", "[ab]{2,}|c", "(?:[ab]|c)*b",
+     "(?:[ab]{0,4}a)?(?:b[ab])*", "[ab]{0,4}(?:ba)?", "(?:[ab]{0,2}a)*c", "[ab]{0,3}|a{5}"],
+)  # fmt: skip
+@pytest.mark.parametrize("length", [(0, None), (0, 5), (0, 7), (3, 6)])
+@pytest.mark.parametrize("tail", ["", "c", "a"])
+def test_free_texts_stay_alive_and_end_in_time(pattern: str, length: tuple[int, int | None], tail: str) -> None:
+    """Of each state: whatever is made of the classes it names is alive, and as near to an end as it says; and what is
+    longer or goes on otherwise is dead, where it says so."""
+    dfa = CharDfa((parse(pattern, search=False) & Regex.length(*length)).concat(parse(tail, search=False)))
+    states = [dfa.start]
+    for state in states:
+        mask, most, due, last, beyond = dfa.free(state)
+        front, strict = {state}, {state}
+        for count in range(9):
+            if count <= most and mask:
+                assert min(front) >= 0
+                assert max(map(dfa.nearest, front)) <= due
+            if count <= most and mask & ~last:
+                assert max(after(dfa, strict, dfa.alphabet.full & ~(mask | beyond)), default=-1) < 0
+            front = after(dfa, front, mask)
+            strict = after(dfa, strict, mask & ~last)
+            if count >= most:
+                assert max(strict, default=-1) < 0
+        states += [t for t in dict.fromkeys(t for _, t in dfa.moves(state)) if t not in states]
+
+
+def test_characters_that_one_must_have_and_the_other_cannot_show_that_nothing_is_left() -> None:
+    """Without a search: the term itself is empty."""
+    assert CharDfa(parse("ab*c", search=False) & parse("[ab]*|x", search=False), max_states=0).start < 0
+    assert CharDfa(parse("(?:ab){2}c", search=False) & parse("(?:[ab]*|x)[cd]", search=False)).start >= 0
