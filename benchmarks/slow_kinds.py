@@ -3,7 +3,8 @@
     python benchmarks/slow_kinds.py [--rounds 3] [--growth]
 
 Each document is followed once per round and engine, engines in turns; the first round is cold (each schema seen for the
-first time), later ones are warm. Times are processor times of the thread, which a busy machine changes less. `--growth`: schemas ten times as large beside themselves, ours only.
+first time), later ones are warm. Times are processor times of the thread, which a busy machine changes less.
+`--growth`: schemas ten times as large beside themselves, ours only.
 """
 
 from __future__ import annotations
