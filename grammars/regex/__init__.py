@@ -2,6 +2,7 @@
 
     syntax     parse(pattern)            pattern text -> tree
     language   Regex                     the tree as a value: & | ~ - concat repeat
+    term       Term                      one term: what is kept with it
     terms      Terms                     interned terms and their derivatives
     lengths                              a quick test for intersections with a length
     chardfa    CharDfa(regex)            states on demand, all live
