@@ -38,6 +38,7 @@ UInt8 = npt.NDArray[np.uint8]
 _ARENA = 2048
 _TEXT = 1024
 _FINISHED = 1
+_MANY_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,22 +402,30 @@ def fill_masks(matchers: Sequence[Matcher | None], rows: Int32, threads: int | N
         jobs[:, 0] = [0 if m is None else m._ready() for m in matchers]
         jobs[:, 1] = np.arange(count) * rows.strides[0] + address(rows)
     threads = min(threads or 1, count)
+    # to wake a thread takes as long as to copy dozens of rows: copies are shared out only where there are many
+    apart = threads if rows.nbytes >= _MANY_BYTES else 1
 
     def some(first: int) -> None:
-        recall(jobs, first, threads)
-        left = np.flatnonzero(jobs[first::threads, 2] == 0)
-        for k in (left * threads + first).tolist():
+        recall(jobs, first, apart)
+
+    def rest(first: int, left: list[int]) -> None:
+        for k in left[first::threads]:
             matcher = matchers[k]
             if matcher is None:
                 rows[k] = -1
             else:
                 matcher.fill_mask(rows[k])
 
-    if threads <= 1:
-        some(0)
-        return
-    others = [_pool(threads).submit(some, k) for k in range(1, threads)]
-    some(0)  # this thread works as well
+    _together(some, apart, threads)
+    left: list[int] = np.flatnonzero(jobs[:, 2] == 0).tolist()
+    if left:
+        _together(lambda first: rest(first, left), min(threads, len(left)), threads)
+
+
+def _together(work: Callable[[int], None], parts: int, threads: int) -> None:
+    """Run work(0), work(1), ... at once, the first one here."""
+    others = [_pool(threads).submit(work, k) for k in range(1, parts)]
+    work(0)
     for future in others:
         future.result()
 
