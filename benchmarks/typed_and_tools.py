@@ -2,7 +2,8 @@
 
 Types: SmolLM2 is asked for a value of each Python type, under its constraint; the output must read back as an
 instance. Tools: free text with a required call in each format, sampled; each call must be valid, and at every step
-outside of a call the scores must equal the model's logits bit for bit (except EOS while the call is due).
+outside of a call the scores must equal the model's logits bit for bit (except EOS while the call is due, and where the
+limit of tokens is what bans something: the mask under it is another one than without).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import jsonschema
+import numpy as np
 import torch
 from pydantic import BaseModel, Field, field_validator
 from rich.console import Console
@@ -26,6 +28,7 @@ from rich.table import Table
 import guided
 from guided.demo.model import load_smollm2
 from guided.toolcalls.formats import FORMATS
+from processors.combined import only_constraint
 
 Item = TypeVar("Item")
 
@@ -147,11 +150,13 @@ SEARCH = {
 }
 
 
-def tools(loaded: Any, tokens: int, seeds: int) -> tuple[Table, int]:
+def tools(loaded: Any, tokens: int, seeds: int, formats: Sequence[str] = ()) -> tuple[Table, int]:
     """A required call in each format; invalid calls and touched steps."""
     table = Table("format", "valid calls", "free steps", "untouched", "text", title="Free text, a call, free text")
     failures = 0
     for name, one in FORMATS.items():
+        if formats and name not in formats:
+            continue
         calls = valid = steps = untouched = 0
         shown = ""
         # the model comes to a call by itself, or late because it must; or the prompt has begun one, and text follows it
@@ -201,7 +206,15 @@ def _free_steps(
     free = same = 0
     eos = loaded.model.generation_config.eos_token_id
     starts = [start for start in (one.trigger, one.bare) if start]
+    inner = only_constraint(constraint)
+    matcher = guided.Matcher(inner.grammar, inner.vocabulary)
+    assert not begin or matcher.accept_bytes(begin.encode())
+    plain, timely = (np.zeros(matcher.vocab.words, np.int32) for _ in range(2))
     for at, (scores, logits) in enumerate(zip(out.scores, out.logits, strict=True)):
+        matcher.fill_mask(plain)
+        matcher.fill_mask(timely, budget=tokens - at)
+        limited = bool((plain != timely).any())
+        assert matcher.accept(written[at])
         text = loaded.tokenizer.decode(written[:at])
         partly = any(text.endswith(start[:size]) for start in starts for size in range(1, len(start)))
         called = any(start in begin + text for start in starts)
@@ -209,7 +222,7 @@ def _free_steps(
             inside = called and not constraint.parse(text).calls
         except guided.ParseError:
             inside = True
-        if not inside and not partly and at < (tokens - 1 if called else tokens - 90):
+        if not inside and not partly and not limited:
             due = logits.clone()
             due[:, eos] = scores[:, eos]
             free, same = free + 1, same + bool(torch.equal(scores, due))
@@ -221,11 +234,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=160)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--only", choices=["types", "tools"])
+    parser.add_argument("--formats", nargs="*", default=[], help="tool formats; all where none is given")
     options = parser.parse_args()
     loaded, console, failures = load_smollm2(), Console(width=130), 0
     for part in (types, tools):
         if options.only in (None, part.__name__):
-            table, failed = part(loaded, options.tokens, options.seeds)
+            rest = (options.formats,) if part is tools else ()
+            table, failed = part(loaded, options.tokens, options.seeds, *rest)
             console.print(table)
             failures += failed
     console.print(json.dumps({"failures": failures}))
