@@ -53,6 +53,7 @@ class Binding:
         self.ctx[at.S_ANY] = program.free_spelling
         self._stcost = self._ncost = self._lrcost = np.zeros(1, np.int32)
         self._seen = np.zeros(1024, np.int64)
+        self._wants = np.zeros(1 + at.MOST_WANTS * at.WANT, np.int64)
         self._dearest = 0
         self.version = 0
         self._tmp = np.zeros(vocab.words, np.int32)
@@ -111,12 +112,13 @@ class Binding:
         put_array(ctx, at.STCOST, self._stcost)
         put_array(ctx, at.NCOST, self._ncost)
         ctx[at.LRCOST], ctx[at.SEEN] = address(self._lrcost), address(self._seen)
+        ctx[at.WANTS] = address(self._wants)
         self.kept = (
             *self.tier1.keep(), program.node.data, program.alts.data, program.st.data, program.edge.data,
             program.ospec.data, program.aspec.data, program.bounds.data, program.roots.data, program.ksuf.data,
             program.words.data, program.whash.data, program.lr.data, program.lex_keys, program.lex_values, self._tests,
             self.memo.keys, self.memo.values, self._stcost, self._ncost, self._tmp,
-            self._room, self.rows, self.tier1.rows, self._lrcost, self._seen,
+            self._room, self.rows, self.tier1.rows, self._lrcost, self._seen, self._wants,
         )  # fmt: skip
         self.version += 1
 
@@ -195,18 +197,30 @@ class Binding:
             self.refresh()
         room[at.R_MEMO] = self.memo.keys.size // 2 - self.memo.n
 
-    def _lex(self, ctx: Int64) -> None:
-        """Make the node that reads the terminals which a kernel found to be possible."""
+    def _lex(self, ctx: Int64) -> list[int]:
+        """Make the node that reads the terminals which a kernel found to be possible; their start states."""
         program = self.program
         words = int(program.lr.data[int(ctx[at.OUT0]) + at.L_WORDS])
         terminals = sum(int(ctx[at.S_LEX0 + w]) << (60 * w) for w in range(words))
         with program.lock:
             assert program.lex is not None
             node = program.lex(int(ctx[at.OUT0]), int(ctx[at.OUT1]), int(ctx[at.OUT2]), terminals)
+            starts = program.terminals_of(node)
             if self.costed:
-                for q in program.terminals_of(node):
+                for q in starts:
                     self.tier1.ends(q)
             self._add_lex(int(ctx[at.OUT3]), node)
+        return starts
+
+    def _supply_many(self, ctx: Int64) -> None:
+        """All rows and nodes that a walk has listed, and the rows next to them, which it would ask for then."""
+        count = int(self._wants[0])
+        listed = self._wants[1 : 1 + count * at.WANT].reshape(count, at.WANT).copy()
+        rows = listed[listed[:, 0] == at.NEED_ROW, 1].tolist()
+        for want in listed[listed[:, 0] == at.NEED_LEX]:
+            ctx[at.OUT0 : at.OUT0 + 4], ctx[at.S_LEX0 : at.S_LEX0 + 4] = want[1:5], want[5:9]
+            rows += self._lex(ctx)
+        self.program.store.fill_near(rows, 8 * len(rows) + 64)
 
     def _add_lex(self, key: int, node: int) -> None:
         """Enter a node into new tables where arrays have been replaced: who reads the old ones must not find it."""
@@ -232,6 +246,8 @@ class Binding:
             expand(int(ctx[at.OUT0]))
         elif status == at.NEED_LEX:
             self._lex(ctx)
+        elif status == at.NEED_MANY:
+            self._supply_many(ctx)
         elif status == at.NEED_ROW:
             self.program.store.fill(int(ctx[at.OUT0]))
         elif status == at.NEED_ROOM:

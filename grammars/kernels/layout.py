@@ -50,6 +50,7 @@ LRCOST  lrcost    [.]        costs of LR parsers: place of each parser's, then L
 TOKAT   tokat     [Q]        place in TOKENDS of a terminal state of a parser, 0: not measured
 TOKENDS tokends   [.]        of a state: labels, tokens from any later state to an end at most, then (label, tokens)
 SEEN    seen      [2*512] int64  distances of configurations found in this walk: keys, then values
+WANTS   wants     [.] int64  how many needs a walk under a parser has met; of each the status, OUT0.. and S_LEX0..
 MKEY    mkey      [M] int64  memo keys, 0: free;  MVAL int64: address of a row, or DEEPER
 """
 
@@ -68,7 +69,7 @@ NEED, TCHARS, TMOST = range(104, 107)  # addresses without a length
 S_UNIQUE, S_TIER1 = 54, 55  # some array of the grammar has unique items; the generation of tier 1 that is known here
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 LR, LEXKEY, LEXVAL = 56, 57, 58  # tables of LR parsers; nodes by context, obligation and terminals that can come
-LRCOST, TOKAT, TOKENDS, SEEN = range(107, 111)  # addresses without a length
+LRCOST, TOKAT, TOKENDS, SEEN, WANTS = range(107, 112)  # addresses without a length
 S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
 
 # --- words of the ROOM array, shared by the matchers of a grammar
@@ -77,7 +78,8 @@ R_NEXT, R_ROWS, R_MEMO = range(3)
 # --- status codes: negative, so that offsets and counts can share the return value
 OK = 0
 DEAD, NEED_NODE, NEED_ROW, GROW_MAT, GROW_SCR, NEED_T1, NEED_ROOM, OUT_OF_FUEL, GROW_TXT = range(-1, -10, -1)
-NEED_LEX = -10
+NEED_LEX, NEED_MANY = -10, -11
+MOST_WANTS, WANT = 64, 9  # how many needs of a walk are listed before it stops; words of one
 
 # --- control nodes
 (OP_END, OP_TERM, OP_TRIE, OP_ALT, OP_OBJ, OP_ARR, OP_DONE, OP_POP, OP_KEY, OP_ITEM, OP_LAZY, OP_DTRIE, OP_CALL) = (

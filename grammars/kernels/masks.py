@@ -12,7 +12,7 @@ from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import FAR, _forget_seen, _limit_inside
 from grammars.kernels.frames import _context, _due, _i32, _i64, _mix, _note, _reach
 from grammars.kernels.layout import *
-from grammars.kernels.pointers import I32, I64, _fence, _i4, _pointer32, carray
+from grammars.kernels.pointers import I32, I64, _fence, _i4, _pointer32, _pointer64, carray
 from grammars.kernels.values import MARGIN
 from grammars.kernels.walk import _heavy, _try_out, _unite, _walk
 
@@ -120,6 +120,8 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
     mat[M_LOOK], mat[M_VOLATILE], mat[M_NEED] = 0, 0, 0
     mat[M_POS] = mat[configurations + CFG * count]
     mat[M_HOLE], mat[M_TRUST], mat[M_CHECK], mat[M_TESTS] = 0, 0, 0, 0
+    wants = carray(_pointer64(ctx[WANTS]), (1,))
+    wants[0] = 0
     if budget >= 0:
         _forget_seen(ctx)
     for w in range(words):
@@ -286,6 +288,9 @@ def fill(address, row: I32, budget):
     while True:
         _compute(ctx, mat, scr, row, limit, configurations, count, acc)
         mat[M_TOP] = top
+        wants = carray(_pointer64(ctx[WANTS]), (1,))
+        if mat[M_STATUS] == OK and wants[0] > 0:
+            mat[M_STATUS] = NEED_MANY
         if mat[M_STATUS] != OK or (limit == budget and budget >= 0):
             return mat[M_STATUS]
         rise = np.int64(RISE_UNKNOWN)

@@ -24,7 +24,7 @@ from grammars.kernels.frames import (
     _with_property,
 )
 from grammars.kernels.layout import *
-from grammars.kernels.pointers import _i4, _pointer8, _pointer32, _u1, carray
+from grammars.kernels.pointers import _i4, _pointer8, _pointer32, _pointer64, _u1, carray
 from grammars.kernels.spelling import _decode
 from grammars.kernels.step import _can_complete, _child, _close, _step, _usable
 from grammars.kernels.values import _is_used, _prefix_of, _value_hash
@@ -97,6 +97,38 @@ def _unite(row, address, words):
 
 
 @inner
+def _set_aside(ctx, mat):
+    """Under a parser, list a row or a node that is lacking, so that the walk goes on to others: False where it cannot.
+
+    A walk that began anew for each would take a thousand times as long where many names can follow.
+    """
+    status = mat[M_STATUS]
+    if ctx[LR + 64] <= 2 or (status != NEED_ROW and status != NEED_LEX):
+        return False
+    wants = carray(_pointer64(ctx[WANTS]), (1 + MOST_WANTS * WANT,))
+    count = wants[0]
+    for k in range(count):
+        if wants[1 + WANT * k] == status:
+            if status == NEED_ROW and wants[2 + WANT * k] == ctx[OUT0]:
+                mat[M_STATUS] = OK
+            if status == NEED_LEX and wants[5 + WANT * k] == ctx[OUT3]:
+                mat[M_STATUS] = OK
+    if mat[M_STATUS] == OK:
+        return True
+    if count >= MOST_WANTS:
+        mat[M_STATUS] = NEED_MANY
+        return False
+    at = 1 + WANT * count
+    wants[at] = status
+    for i in range(4):
+        wants[at + 1 + i] = ctx[OUT0 + i]
+        wants[at + 5 + i] = ctx[S_LEX0 + i]
+    wants[0] = count + 1
+    mat[M_STATUS] = OK
+    return True
+
+
+@inner
 def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
     """Allow every token below trie node `start` that the set at `base` (the state at `start`) can spell.
 
@@ -149,7 +181,10 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
             mat[M_POS] = pos + depth + 1
         made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
         if mat[M_STATUS] != OK:
-            return
+            if not _set_aside(ctx, mat):
+                return
+            i = end
+            continue
         if unique and mat[M_CHECK]:
             # whether these fit depends on text that is not known here
             mat[M_CHECK] = 0
@@ -387,6 +422,8 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
         mat[M_TRUST] = f
         made = _frontier_set(ctx, mat, scr, at, _i4(root1, 2 * k), UNKNOWN, base)
         mat[M_TRUST], mat[M_CHECK] = 0, 0
+        if mat[M_STATUS] != OK and _set_aside(ctx, mat):
+            made = np.int64(0)
         if made > 0 and mat[M_STATUS] == OK:
             _walk(ctx, mat, scr, _i4(root1, 2 * k + 1), base, made, row, budget, True)
         mat[M_TOP] = top
