@@ -220,7 +220,21 @@ class Binding:
         for want in listed[listed[:, 0] == at.NEED_LEX]:
             ctx[at.OUT0 : at.OUT0 + 4], ctx[at.S_LEX0 : at.S_LEX0 + 4] = want[1:5], want[5:9]
             rows += self._lex(ctx)
-        self.program.store.fill_near(rows, 8 * len(rows) + 64)
+        self._fill_near(rows, 8 * len(rows) + 64)
+
+    def _fill_near(self, states: list[int], most: int) -> None:
+        """Compute the rows of states, and of those next to them until `most` have been looked at."""
+        store = self.program.store
+        queue = list(dict.fromkeys(states))
+        seen = set(queue)
+        with store.lock:
+            for count, q in enumerate(queue):
+                if count >= most:
+                    break
+                store.fill(q)
+                following = set(store.trans.data[256 * q : 256 * q + 256].tolist()) - seen
+                seen |= following
+                queue += [target for target in following if target > 0 and not store.is_filled(target)]
 
     def _add_lex(self, key: int, node: int) -> None:
         """Enter a node into new tables where arrays have been replaced: who reads the old ones must not find it."""
