@@ -44,6 +44,20 @@ class LabelledDfa:
         name = self._parts[alive[0]].shared(self._places[state][alive[0]])
         return None if name is None else name if alive[0] == 0 else (name, alive[0])
 
+    @property
+    def anything(self) -> Hashable:
+        """The name of the state that any text may follow."""
+        return self._parts[0].anything
+
+    def steady(self, state: int) -> tuple[int, ...]:
+        """What leaves all parts as they are, and what keeps one of them alive (see `ByteDfa.steady`)."""
+        alive = [part.steady(s) for part, s in zip(self._parts, self._places[state], strict=True) if s >= 0]
+        loops = -1
+        for found in alive:
+            loops &= found[0]
+        _, mask, most, due, *_ = max(alive, key=lambda found: (found[2] >= 24, found[1].bit_count()))
+        return loops, mask, most, due, 0, 0
+
     def need(self, state: int) -> int:
         """Characters due before the nearest end of any part."""
         return min(part.need(s) for part, s in zip(self._parts, self._places[state], strict=True) if s >= 0)
