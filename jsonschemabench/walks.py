@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from grammars.errors import GuidedError
 from guided.demo.judge import Judge
 from jsonschemabench.data import Definition
 
-__all__ = ["Failure", "Report", "Tokens", "Walker", "walk", "walk_all"]
+__all__ = ["Outcome", "Refusal", "Report", "Tokens", "Walker", "walk", "walk_all"]
 
 Row = npt.NDArray[np.int32]
 
 END_PROBABILITY, SHORT_PROBABILITY, CLOSE_PROBABILITY = 0.3, 0.5, 0.85
 BUDGETED = 10  # one walk in so many asks for budgets early
 SHORT_BYTES = 2
+DEAD_END = "dead end:"
 CLOSING = frozenset(b'"}]')
 
 
@@ -59,13 +61,28 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """One walk that did not end as it must."""
+class Outcome:
+    """One walk. `problem` is empty for a valid document; one that starts with "oracle:" could not be judged."""
 
+    split: str
     schema: str
     seed: int
-    problem: str
-    text: str
+    tokens: int = 0
+    problem: str = ""
+    text: str = ""  # kept where there is a problem
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.problem) and not self.problem.startswith("oracle:")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A schema that did not compile."""
+
+    split: str
+    schema: str
+    error: str
 
 
 @dataclass(slots=True)
@@ -77,8 +94,24 @@ class Report:
     dead_ends: int = 0
     oracle: int = 0
     tokens: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    per_schema: Counter[str] = field(default_factory=Counter)
+    failures: list[Outcome] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    per_schema: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def enter(self, outcome: Outcome | Refusal) -> None:
+        if isinstance(outcome, Refusal):
+            self.refusals.append(outcome)
+            return
+        self.walks += 1
+        self.tokens += outcome.tokens
+        self.per_schema[outcome.split, outcome.schema] += 1
+        if outcome.failed:
+            self.failures.append(outcome)
+            self.dead_ends += outcome.problem.startswith(DEAD_END)
+        elif outcome.problem:
+            self.oracle += 1
+        else:
+            self.valid += 1
 
 
 class DeadEnd(Exception):
@@ -130,41 +163,49 @@ def walk_all(
     tokens: Tokens,
     count: int,
     seed: int,
-    report: Report,
-) -> Iterator[None]:
-    """`count` walks spread evenly over the schemas that compile; yields after each so that a caller can show it."""
-    share, extra = divmod(count, max(len(definitions), 1))
+    done: Iterable[Outcome | Refusal] = (),
+) -> Iterator[Outcome | Refusal]:
+    """`count` walks spread evenly over the schemas that compile, fewer walks than schemas over a sample of them.
+
+    Yields the outcomes as they come. Those of an earlier, interrupted run (`done`) are not walked again nor yielded.
+    """
+    order = list(definitions)
+    random.Random(seed).shuffle(order)
+    refused, walked = set(), set()
+    for outcome in done:
+        if isinstance(outcome, Refusal):
+            refused.add((outcome.split, outcome.schema))
+        else:
+            walked.add(outcome.seed)
     number = 0
-    for position, definition in enumerate(definitions):
-        times = share + (position < extra)
+    for position, definition in enumerate(order):
+        times = -(-(count - number) // (len(order) - position))
         if not times:
             return
-        matcher, judge = compile_schema(definition.schema), Judge(definition.schema)
-        for _ in range(times):
-            one_walk(definition, matcher, judge, tokens, seed + number, report)
-            number += 1
-            yield
+        if (definition.split, definition.name) in refused:
+            continue
+        seeds = range(seed + number, seed + number + times)
+        if not walked.issuperset(seeds):
+            try:
+                matcher = compile_schema(definition.schema)
+            except GuidedError as error:
+                yield Refusal(definition.split, definition.name, f"{type(error).__name__}: {error}")
+                continue
+            judge = Judge(definition.schema)
+            for one in seeds:
+                if one not in walked:
+                    yield judged_walk(definition, matcher, judge, tokens, one)
+        number += times
 
 
-def one_walk(
-    definition: Definition, matcher: Walker, judge: Judge, tokens: Tokens, seed: int, report: Report
-) -> None:
-    """Walk once and enter the outcome."""
-    report.walks += 1
-    report.per_schema[definition.name] += 1
-    text = ""
+def judged_walk(definition: Definition, matcher: Walker, judge: Judge, tokens: Tokens, seed: int) -> Outcome:
+    """Walk once and judge the text."""
+    text, steps = "", 0
     try:
         text, steps = walk(matcher, tokens, seed)
-        report.tokens += steps
         problem = judge.complaint(text)
     except DeadEnd as error:
-        report.dead_ends += 1
-        problem = f"dead end: {error}"
+        problem = f"{DEAD_END} {error}"
     except Exception as error:  # an engine's error is a finding as well
         problem = f"{type(error).__name__}: {error}"
-    if not problem:
-        report.valid += 1
-    elif problem.startswith("oracle:"):
-        report.oracle += 1
-    else:
-        report.failures.append(Failure(definition.name, seed, problem, text))
+    return Outcome(definition.split, definition.name, seed, steps, problem, text if problem else "")

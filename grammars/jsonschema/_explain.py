@@ -65,8 +65,8 @@ class _Search:
         members = compiler.members(ref)
         types = compiler.types(members)
         if not types:
-            clash = self._type_clash(members)
-            return UnsatisfiableSchema(place, f"{' and '.join(clash)} leave{'s' * (len(clash) == 1)} no type", remedy)
+            parts = self._type_clash(members)
+            return UnsatisfiableSchema(place, f"{' and '.join(parts)} leave{'s' * (len(parts) == 1)} no type", remedy)
         bit = max(b for b in _NOUNS if b & types)
         core = self._core(bit, self._items(bit, members))
         inner = self._inside(core, place)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from grammars.kernels.translate import Array, Type
+from grammars.kernels.emit import Array, Type
 
 __all__ = ["DECLARATIONS", "SYMBOLS", "as_function", "wrapper"]
 

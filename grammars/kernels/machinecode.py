@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from grammars.kernels.border import DECLARATIONS, SYMBOLS, as_function, wrapper
-from grammars.kernels.translate import ARRAYS, INT, Module, definition
+from grammars.kernels.emit import ARRAYS, INT
+from grammars.kernels.translate import Module, definition
 
 __all__ = ["GROUPS", "Kernel", "assembly", "functions_of", "group_of", "loaded", "prepare", "register"]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from grammars.errors import GuidedError
 from jsonschemabench.commands.shared import (
     CORE,
     DataOption,
@@ -24,6 +23,9 @@ from jsonschemabench.commands.shared import (
     progress,
 )
 
+if TYPE_CHECKING:
+    from jsonschemabench.walks import Outcome, Refusal
+
 
 def walks(
     count: Annotated[int, typer.Option(help="Number of walks, spread over the schemas that compile.")] = 10_000,
@@ -37,12 +39,14 @@ def walks(
 ) -> None:
     """Random walks under guided's mask to the end; every text must be a valid instance."""
     import guided
-    from jsonschemabench import records
+    from jsonschemabench.runner import Results
     from jsonschemabench.tokens import load_tools
-    from jsonschemabench.walks import Report, Tokens, Walker, walk_all
+    from jsonschemabench.walks import Refusal, Report, Tokens, Walker, walk_all
 
-    chosen, folder, split_list = find_definitions(data, splits, limit, seed)
+    definitions, folder, split_list = find_definitions(data, splits, limit, seed)
     options: dict[str, Any] = {"property_order": "any", **engine_options(setting, ["guided"])["guided"]}
+    results = Results(path)
+    results.open("walks", {"count": count, "splits": split_list, "limit": limit, "seed": seed, "set": options})
     vocabulary = guided.Vocabulary.from_tokenizer(load_tools(find_tokenizer(tokenizer, folder)).tokenizer)
     tokens = Tokens([vocabulary.token_bytes(i) for i in range(vocabulary.size)], vocabulary.eos_ids)
 
@@ -50,32 +54,35 @@ def walks(
         matcher: Walker = guided.Matcher(guided.compile_json_schema(schema, **options), vocabulary)
         return matcher
 
-    definitions = []
-    refused = 0
-    for definition in chosen:
-        try:
-            compile_schema(definition.schema)
-        except GuidedError:
-            refused += 1
-        else:
-            definitions.append(definition)
-    records.append(path, records.header("walks", {"count": count, "splits": split_list, "seed": seed, "set": options}))
+    done = [outcome for record in results if (outcome := outcome_of(record)) is not None]
     report = Report()
-    shown = 0
+    for outcome in done:
+        report.enter(outcome)
     with progress() as bar:
-        task = bar.add_task("walks", total=count)
-        for _ in walk_all(definitions, compile_schema, tokens, count, seed, report):
-            bar.advance(task)
-            for failure in report.failures[shown:]:
-                records.append(path, {"kind": "failure", **dataclasses.asdict(failure)})
-                out.print(f"[red]✗[/] {escape(f'{failure.schema} seed {failure.seed}: {failure.problem}')}")
-                out.print(f"    {escape(failure.text)}", highlight=False)
-            shown = len(report.failures)
+        task = bar.add_task("walks", total=count, completed=report.walks)
+        for outcome in walk_all(definitions, compile_schema, tokens, count, seed, done):
+            report.enter(outcome)
+            kind = "refusal" if isinstance(outcome, Refusal) else "walk"
+            results.append([{"kind": kind, **dataclasses.asdict(outcome)}])
+            bar.update(task, completed=report.walks)
+            if not isinstance(outcome, Refusal) and outcome.failed:
+                out.print(f"[red]✗[/] {escape(f'{outcome.schema} seed {outcome.seed}: {outcome.problem}')}")
+                out.print(f"    {escape(outcome.text)}", highlight=False)
     out.print(
-        f"{report.walks:,} walks over {len(report.per_schema):,} schemas ({refused:,} did not compile): "
+        f"{report.walks:,} walks over {len(report.per_schema):,} schemas ({len(report.refusals):,} did not compile): "
         f"{report.valid:,} valid, {len(report.failures):,} failures of which {report.dead_ends:,} dead ends, "
         f"{report.oracle:,} not judged; {report.tokens:,} tokens",
         highlight=False,
     )
     if report.failures:
         raise typer.Exit(1)
+
+
+def outcome_of(record: dict[str, Any]) -> Outcome | Refusal | None:
+    """A line of the file read back; None for its header."""
+    from jsonschemabench.walks import Outcome, Refusal
+
+    made: dict[str, type[Outcome] | type[Refusal]] = {"walk": Outcome, "refusal": Refusal}
+    fields = dict(record)
+    kind = fields.pop("kind")
+    return made[kind](**fields) if kind in made else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from grammars.errors import UnsatisfiableSchema
 from guided.demo.judge import Judge
 from jsonschemabench.data import Definition
-from jsonschemabench.walks import DeadEnd, Report, Tokens, walk, walk_all
+from jsonschemabench.walks import DeadEnd, Refusal, Report, Tokens, walk, walk_all
 
 SPELLED = [bytes([value]) for value in range(256)] + [b"true", b""]
 EOS = 257
@@ -51,8 +52,8 @@ class TextMatcher:
         return min(map(len, self.rests()))
 
 
-def definition(schema: object) -> Definition:
-    return Definition("split", "s", schema)
+def definition(schema: object, name: str = "s") -> Definition:
+    return Definition("split", name, schema)
 
 
 def test_walks_end_in_the_language_and_repeat_by_seed() -> None:
@@ -65,21 +66,50 @@ def test_walks_end_in_the_language_and_repeat_by_seed() -> None:
 
 def test_walks_are_judged_one_by_one() -> None:
     """Two schemas, one of which forbids what the matcher allows: its failures carry schema, seed and text."""
+    definitions = [definition({"type": "boolean"}, "yes"), definition({"type": "array"}, "no")]
     report = Report()
-    definitions = [definition({"type": "boolean"}), definition({"type": "array"})]
-    for _ in walk_all(definitions, lambda schema: TextMatcher("true"), TOKENS, 9, 100, report):
-        pass
-    assert (report.walks, report.valid, report.dead_ends) == (9, 5, 0)
-    assert [(failure.seed, failure.text) for failure in report.failures] == [(seed, "true") for seed in range(105, 109)]
+    for outcome in walk_all(definitions, lambda schema: TextMatcher("true"), TOKENS, 9, 100):
+        report.enter(outcome)
+    wrong = report.per_schema["split", "no"]
+    assert {wrong, report.per_schema["split", "yes"]} == {4, 5}
+    assert (report.walks, report.valid, report.dead_ends) == (9, 9 - wrong, 0)
+    assert {failure.text for failure in report.failures} == {"true"}
+    assert {failure.schema for failure in report.failures} == {"no"}
     assert "type" in report.failures[0].problem
+
+
+def test_walks_go_on_where_they_were_stopped() -> None:
+    """Whatever the point of the interruption, the rest is walked once, and refused schemas give up their share."""
+
+    def compile_schema(schema: object) -> TextMatcher:
+        if schema is False:
+            raise UnsatisfiableSchema("", "nothing")
+        return TextMatcher("true", "[]")
+
+    definitions = [definition(schema, str(name)) for name, schema in enumerate([True, False, {}, False])]
+    everything = list(walk_all(definitions, compile_schema, TOKENS, 7, 3))
+    walked = [outcome for outcome in everything if not isinstance(outcome, Refusal)]
+    assert {outcome.schema for outcome in walked} == {"0", "2"}
+    assert [outcome.seed for outcome in walked] == list(range(3, 3 + len(walked)))
+    for stop in range(len(everything) + 1):
+        done = everything[:stop]
+        assert done + list(walk_all(definitions, compile_schema, TOKENS, 7, 3, done)) == everything
+
+
+def test_fewer_walks_than_schemas_take_a_sample() -> None:
+    definitions = [definition(True, str(name)) for name in range(50)]
+    outcomes = list(walk_all(definitions, lambda schema: TextMatcher("true"), TOKENS, 10, 1))
+    names = {outcome.schema for outcome in outcomes}
+    assert len(outcomes) == len(names) == 10
+    assert names != {str(name) for name in range(10)}
 
 
 def test_an_empty_mask_is_a_dead_end() -> None:
     with pytest.raises(DeadEnd, match="no token allowed"):
         walk(TextMatcher("[]", trap=True), TOKENS, 0)
     report = Report()
-    for _ in walk_all([definition(True)], lambda schema: TextMatcher("[]", trap=True), TOKENS, 3, 0, report):
-        pass
+    for outcome in walk_all([definition(True)], lambda schema: TextMatcher("[]", trap=True), TOKENS, 3, 0):
+        report.enter(outcome)
     assert (report.walks, report.valid, report.dead_ends, len(report.failures)) == (3, 0, 3, 3)
 
 

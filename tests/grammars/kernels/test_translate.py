@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grammars.kernels.choice import NUMBA
+from grammars.kernels.emit import INT
 from grammars.kernels.layout import CFG
 from grammars.kernels.pointers import I8, I32, I64, U8, U16, _i4, _pointer32, _u1, carray
-from grammars.kernels.translate import INT, Inner, Module, Untranslatable
+from grammars.kernels.translate import Inner, Module, Untranslatable
 
 if NUMBA:
     pytest.skip("numba compiles the kernels (GUIDED_KERNELS, or an llvmlite before 0.45)", allow_module_level=True)
