@@ -189,11 +189,14 @@ def _samples(modules: Sequence[torch.nn.Linear], turns: int, packed: bool) -> li
 
 
 def _plan(times: dict[int, list[float]]) -> Plan:
-    """For each number of rows, how to multiply them: sizes between those measured are treated as the next."""
+    """For each number of rows, how to multiply them: sizes between those measured are treated as the next.
+
+    One row is turned as two: a product with a vector is another routine of BLAS, and slower in a pass than here.
+    """
     plan = [ORDINARY]
     for rows in range(1, SIZES[-1] + 1):
         above = [size for size in SIZES if size >= rows]
-        filled = min(above, key=lambda size: times[size][1])
+        filled = min((size for size in above if size > 1), key=lambda size: times[size][1])
         ordinary, other, packed = _GAIN * times[above[0]][0], times[filled][1], times[above[0]][2]
         least = min(ordinary, other, packed)
         plan.append(ORDINARY if least == ordinary else filled if least == other else PACKED)
