@@ -3,7 +3,8 @@
 The parser is one recursive descent over the pattern. What no automaton can do is refused with the offset and a way
 out: back-references, conditionals, atomic groups and possessive quantifiers over what may end in two ways. Choices
 that are not obvious:
-  - \\d \\w \\b are ASCII in both dialects, \\s is ECMA's white space in "ecma" and ASCII's in "python";
+  - \\d \\w \\b are ASCII in both dialects, \\s is ECMA's white space in "ecma" and ASCII's in "python", where (?u)
+    makes them Python's own of all Unicode;
   - $ without the m flag is the very end in both (Python's own also matches before a final newline);
   - "ecma" is lenient as browsers are without the u flag: identity escapes of punctuation, lone { ] }; but escapes of
     letters that mean something in other dialects (\\A, \\Z, \\h ...) are refused rather than taken for the letter;
@@ -13,7 +14,7 @@ that are not obvious:
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import inf
 from typing import NoReturn
 
@@ -47,6 +48,14 @@ _CONTROLS = {"n": 10, "r": 13, "t": 9, "v": 11, "f": 12}
 _MAX_REPEAT = 1_000_000
 
 
+@cache
+def _unicode(letter: str) -> Charset:
+    """What \\d, \\w or \\s is in Python's own Unicode patterns."""
+    matches = {"d": str.isdecimal, "w": str.isalnum, "s": str.isspace}[letter]
+    found = [code for code in range(0x110000) if matches(chr(code))]
+    return cs.normalise([(code, code) for code in found] + ([(0x5F, 0x5F)] if letter == "w" else []))
+
+
 @lru_cache(maxsize=4096)
 def parse(pattern: str, *, dialect: str = "ecma", search: bool) -> Regex:
     """The language of `pattern`.
@@ -67,7 +76,7 @@ class _Parser:
         self.ecma = dialect == "ecma"
         self.at = 0
         self.groups = 0
-        self.ignore_case = self.multiline = self.dot_all = False
+        self.ignore_case = self.multiline = self.dot_all = self.verbose = self.unicode = False
 
     def fail(self, problem: str, remedy: str = "", offset: int | None = None, width: int = 1) -> NoReturn:
         raise RegexError(self.pattern, self.at if offset is None else offset, problem, remedy, width=width)
@@ -100,7 +109,7 @@ class _Parser:
 
     def sequence(self) -> Node:
         items: list[Node] = []
-        while self.at < len(self.pattern) and self.pattern[self.at] not in "|)":
+        while self.skip_blanks() and self.pattern[self.at] not in "|)":
             item = self.quantified()
             if item[0] == "cat":
                 items.extend(item[1])
@@ -108,9 +117,22 @@ class _Parser:
                 items.append(item)
         return items[0] if len(items) == 1 else ("cat", tuple(items))
 
+    def skip_blanks(self) -> bool:
+        """Go over blanks and comments where the x flag is on. Whether anything is left."""
+        while self.verbose and self.at < len(self.pattern):
+            if self.pattern[self.at] == "#":
+                end = self.pattern.find("\n", self.at)
+                self.at = end if end >= 0 else len(self.pattern)
+            elif self.pattern[self.at] in " \t\n\r\f\v":
+                self.at += 1
+            else:
+                break
+        return self.at < len(self.pattern)
+
     def quantified(self) -> Node:
         start = self.at
         item, repeatable = self.atom()
+        self.skip_blanks()
         bounds = self.quantifier()
         if bounds is None:
             return item
@@ -124,6 +146,7 @@ class _Parser:
                 remedy = "Remove the second '+', unless what is repeated may end in two ways from one start."
                 self.fail("this possessive quantifier cannot be compiled to an automaton.", remedy)
             self.at += 1
+        self.skip_blanks()
         after = self.at
         if self.quantifier() is not None:
             self.fail("a quantifier cannot be repeated.", "Put the first part in a group: (?:...)", after)
@@ -204,7 +227,7 @@ class _Parser:
     def group(self) -> tuple[Node, bool]:
         start = self.at
         self.at += 1
-        flags = self.ignore_case, self.multiline, self.dot_all
+        flags = self.ignore_case, self.multiline, self.dot_all, self.verbose, self.unicode
         wrap: tuple[str, bool] | None = None
         if self.eat("?"):
             wrap, done = self.group_kind(start)
@@ -215,7 +238,7 @@ class _Parser:
         inner = self.disjunction()
         if not self.eat(")"):
             self.fail("this group is never closed.", "Add a ')'.", start)
-        self.ignore_case, self.multiline, self.dot_all = flags
+        self.ignore_case, self.multiline, self.dot_all, self.verbose, self.unicode = flags
         if wrap is None:
             return inner, True
         if wrap[0] == "atomic":
@@ -277,8 +300,10 @@ class _Parser:
                 self.multiline = on
             elif char == "s":
                 self.dot_all = on
-            elif char in ("a", "u") and char:
-                continue
+            elif char == "x" and not self.ecma:
+                self.verbose = on
+            elif char in ("a", "u") and char and on:
+                self.unicode = char == "u" and not self.ecma
             elif char == ":":
                 return None, None
             elif char == ")" and on:
@@ -287,7 +312,8 @@ class _Parser:
                 return None, EMPTY
             else:
                 self.at -= 1
-                self.fail("this kind of group is not known.", "Known flags are i, m and s.", start, self.at - start)
+                known = "Known flags are i, m and s." if self.ecma else "Known flags are i, m, s, x, a and u."
+                self.fail("this kind of group is not known.", known, start, self.at - start)
 
     def refuse_reference(self, start: int, width: int) -> NoReturn:
         self.fail("a back-reference cannot be compiled to an automaton.", "Write the cases out.", start, width)
@@ -299,7 +325,7 @@ class _Parser:
         char = self.pattern[start + 1 : start + 2]
         if char in ("b", "B") and char:
             self.at += 2
-            return _word_border(char == "B"), False
+            return _word_border(char == "B", _unicode("w") if self.unicode else _WORD), False
         if not self.ecma and char in ("A", "Z", "z") and char:
             self.at += 2
             return (BEGIN if char == "A" else END), False
@@ -317,6 +343,8 @@ class _Parser:
         lower = char.lower()
         if lower in "dws":
             found = _DIGIT if lower == "d" else _WORD if lower == "w" else self.space()
+            if self.unicode:
+                found = _unicode(lower)
             return cs.complement(found) if char.isupper() else found
         if lower == "p":
             return self.property(start, negated=char == "P")
@@ -534,8 +562,8 @@ def _single(char: str) -> Node:
     return ("set", ((ord(char), ord(char)),))
 
 
-def _word_border(negated: bool) -> Node:
-    word: Node = ("set", _WORD)
+def _word_border(negated: bool, characters: Charset) -> Node:
+    word: Node = ("set", characters)
     before = [("behind", word, flag) for flag in (False, True)]
     after = [("ahead", word, flag) for flag in (False, True)]
     pairs = ((0, 0), (1, 1)) if negated else ((0, 1), (1, 0))

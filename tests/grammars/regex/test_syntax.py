@@ -82,7 +82,8 @@ REFUSED = [
     ("a\\", "ecma", 1, "escapes nothing", "backslash"),
     (r"a{1000001}", "ecma", 1, "repetitions", "Lower"),
     (r"a(?i)b", "python", 1, "start", "(?i:...)"),
-    (r"(?x)a", "python", 0, "not known", "i, m and s"),
+    (r"(?x)a", "ecma", 0, "not known", "i, m and s"),
+    (r"(?L)a", "python", 0, "not known", "i, m, s, x, a and u"),
 ]
 
 
@@ -123,3 +124,24 @@ def test_escaped_punctuation_is_itself(char: str) -> None:
     assert parse("\\" + char, search=False).matches(char)
     assert parse(f"[\\{char}]", search=False).matches(char)
     assert parse(re.escape(char), dialect="python", search=False).matches(char)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "texts"),
+    [
+        ("(?x) a b # the rest\n | c\\ d [ ] +  # ]", ["ab", "c d ", "c d  ", "c d", "a b", "cd "]),
+        ("(?x: a + ) b ", ["aab ", "ab", "aab", "a +b "]),
+        ("a(?-x: )b", ["a b", "ab"]),
+        ("(?x)", ["", " "]),
+        ("(?u)\\d+", ["12", "\u0663\u0664", "\u00b2", "x"]),
+        ("(?u)\\w+\\b", ["stra\u00dfe_1", "\u5317\u4eac", "\u2167", "a b", "-"]),
+        ("(?u)[\\s]x\\S", ["\u00a0xy", " x\u2003", "\x1cxy", "xxy"]),
+        ("(?u:\\w)\\w", ["\u00e9a", "a\u00e9"]),
+    ],
+)
+def test_verbose_and_unicode_flags_as_python(pattern: str, texts: list[str]) -> None:
+    """(?u) is Python's own default; without it, \\d \\w \\s are those of ASCII here."""
+    ours = CharDfa(parse(pattern, dialect="python", search=False))
+    for text in texts:
+        expected = re.fullmatch(pattern, text, 0 if pattern.startswith("(?u)") else re.ASCII)
+        assert ours.matches(text) == (expected is not None), text
