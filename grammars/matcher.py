@@ -406,7 +406,7 @@ def fill_masks(matchers: Sequence[Matcher | None], rows: Int32, threads: int | N
     apart = threads if rows.nbytes >= _MANY_BYTES else 1
 
     def some(first: int) -> None:
-        recall(jobs, first, apart)
+        recall(jobs.reshape(-1), first, apart)
 
     def rest(first: int, left: list[int]) -> None:
         for k in left[first::threads]:

@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from hashlib import blake2b
@@ -41,6 +42,7 @@ GROUPS = {
 }
 _FOLDER = Path(__file__).parent
 CHECKED = os.environ.get("GUIDED_KERNELS") == "checked"  # an index out of range ends the process
+PATIENCE = 60.0  # seconds to wait for another process, which may have been stopped in the middle
 HEAD = 16  # bytes of a file's checksum
 _KEPT = 6  # files of a group in a folder: of other versions, or of other machines that share it
 
@@ -270,7 +272,12 @@ def _turn(group: str) -> Iterator[None]:
         with contextlib.suppress(OSError):
             place.mkdir(parents=True, exist_ok=True)
             lock = open(place / f"{group}.lock", "w")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            latest = time.monotonic() + PATIENCE
+            while time.monotonic() < latest:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.05)
             break
     try:
         yield
