@@ -1,6 +1,6 @@
 """What steering costs beside its forward passes.
 
-    python benchmarks/steering/cost.py [--limit TOKENS] [--out FILE]
+    python benchmarks/steering/cost.py [--limit TOKENS] [--only 'cad;dola (3 layers)'] [--out FILE]
 
 In one run, in CPU time: the time inside a processor, the time of its forward calls within that, and the rest, which is
 arithmetic, look-up of prefixes and caches. The rest is given as a share of the model's step and the passes.
@@ -37,7 +37,7 @@ class Clock:
 
 
 def main() -> None:
-    options = arguments(__doc__ or "")
+    options = arguments(__doc__ or "", only="measure only these, separated by semicolons")
     loaded = load()
     model, tokens = loaded.model, options.limit or 40
     text = "Tell me about the sea and the animals that live in it."
@@ -59,7 +59,8 @@ def main() -> None:
         "rapid": guided.rapid(model, other, eta=1.0),
     }
     figures = {}
-    for name, steer in steers.items():
+    wanted = options.only.split(";") if options.only else list(steers)
+    for name, steer in ((name, steers[name]) for name in wanted):
         (processor,) = steer.parts
         inside = 0.0
 
