@@ -1,7 +1,8 @@
 """Kernels as Python functions: what stands between CPython's calling convention and a kernel's numbers and addresses.
 
 For each kernel a function in LLVM's assembly that takes Python's arguments, gets integers and the memory of arrays out
-of them, releases the GIL, calls, and gives the result as an int. A call costs some 60 ns, and 30 more for an array.
+of them, releases the GIL, calls, and gives the result as an int. Measured: 130 ns a call where an empty Python function
+takes 145, and 40 more for an array.
 Only the stable C API is used, so that the machine code fits any version of CPython.
 """
 
