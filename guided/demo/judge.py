@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from calendar import monthrange
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
@@ -119,7 +120,37 @@ def _is_expression(instance: Any) -> bool:
     return not isinstance(instance, str) or bool(_expression(instance))
 
 
-_FORMATS: dict[str, Any] = {"relative-json-pointer": (_is_relative_pointer, ())}
+_TIME = re.compile(
+    r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9]|60)(?:\.[0-9]+)?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
+)
+
+
+def _is_time(value: object) -> bool:
+    """RFC 3339's full-time. A leap second (:60) is at 23:59 UTC, which the checker of jsonschema does not know."""
+    if not isinstance(value, str):
+        return True
+    found = _TIME.fullmatch(value)
+    if found is None:
+        return False
+    hour, minute, second, sign, ahead, minutes = found.groups()
+    offset = (int(ahead) * 60 + int(minutes)) * (-1 if sign == "-" else 1) if sign else 0
+    return second != "60" or (int(hour) * 60 + int(minute) - offset) % 1440 == 1439
+
+
+def _is_date_time(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt].*", value) or not _is_time(value[11:]):
+        return False
+    year, month, day = int(value[:4]), int(value[5:7]), int(value[8:10])
+    return 1 <= month <= 12 and 1 <= day <= monthrange(year or 4, month)[1]  # year 0 is a leap year
+
+
+_FORMATS: dict[str, Any] = {
+    "relative-json-pointer": (_is_relative_pointer, ()),
+    "time": (_is_time, ()),
+    "date-time": (_is_date_time, ()),
+}
 if regress is not None:
     _FORMATS["regex"] = (_is_expression, Exception)
 

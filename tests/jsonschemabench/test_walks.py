@@ -117,6 +117,10 @@ def test_an_empty_mask_is_a_dead_end() -> None:
     ("schema", "text", "complaint"),
     [
         ({"type": "integer"}, "3", ""),
+        ({"format": "time"}, '"00:25:60-23:34"', ""),  # 23:59 in Greenwich
+        ({"format": "time"}, '"00:26:60-23:34"', "at $: format"),
+        ({"format": "date-time"}, '"2016-12-31T23:59:60Z"', ""),
+        ({"format": "date-time"}, '"2015-02-29T00:00:00Z"', "at $: format"),
         ({"type": "integer"}, "3.5", "at $: type"),
         ({"format": "date"}, '"2025-02-30"', "at $: format"),
         ({}, '{"a": 1, "a": 1}', "'a' stands twice"),
