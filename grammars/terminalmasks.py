@@ -249,11 +249,8 @@ class Tier1:
     def refresh(self, ctx: Int64) -> None:
         """Write the current addresses of what grows."""
         store = self.store
+        self._point(ctx)
         for slot, grown in (
-            (at.TRANS, store.trans),
-            (at.INFO, store.info),
-            (at.DIST, store.dist),
-            (at.STEADY, store.steady),
             (at.REACH, self.reach),
             (at.ENTRY, self.entry),
             (at.FRONT, self.front),
@@ -264,7 +261,6 @@ class Tier1:
             (at.MLIST, self.mlist),
         ):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
-        ctx[at.NEED] = store.need.address
         if 0 < self.tokat.n < len(store):
             self.tokat.reserve(len(store) - self.tokat.n)
             self.tokat.n = len(store)
@@ -361,9 +357,9 @@ class Tier1:
                 self.entry.data, self.front.data, self.root1.data, self.mbyte.data, self.mend.data, self.mtok.data,
                 self.mlist.data, self.tokat.data, self.tokends.data)  # fmt: skip
 
-    def _point(self) -> None:
-        """Addresses that filling rows changes."""
-        ctx, store = self.ctx, self.store
+    def _point(self, ctx: Int64) -> None:
+        """Write the addresses that filling rows changes."""
+        store = self.store
         for slot, grown in (
             (at.TRANS, store.trans),
             (at.INFO, store.info),
@@ -410,7 +406,7 @@ class Tier1:
         labels[labels >= 0] = numbers
         tok = np.full(len(listed) * max(1, len(kinds)), NEVER, np.int32)
         scratch = np.zeros((2, len(listed)), np.int32)
-        self._point()
+        self._point(self.ctx)
         terminal_tokens(self._address, listed, local, labels, len(kinds), first, before, scratch[0], scratch[1],
                         np.zeros(3 * (self._longest + 3), np.int64), tok, _STEPS)  # fmt: skip
         table = tok.reshape(len(listed), -1)
@@ -453,7 +449,7 @@ class Tier1:
         self.store.fill(q)
         row, needs, old, rounds = np.zeros(0, np.int32), _NOTHING, _NO_ITEMS, 0
         while True:
-            self._point()
+            self._point(self.ctx)
             if rounds == 0:
                 self._progress[:4] = 0, 0, 0, 1
                 self._stretches[:4] = 1, self._trie_end[0], q, like

@@ -224,7 +224,7 @@ def generate(
         if tokenizer is None:
             raise ValueError("stop_strings need tokenizer=: it says which tokens can end with a stop string")
         criteria.append(StopStringCriteria(tokenizer, stop_strings))
-    run: Any = Speculative(
+    run: Any = speculative(
         drafter,
         tokenizer=tokenizer,
         acceptance=acceptance,
