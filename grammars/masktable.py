@@ -136,6 +136,7 @@ class Binding:
                 for q in parsed:
                     self.tier1.ends(q)
                 self._cost_parsers()
+                self._measure_keys()
             self.refresh()
             for offset, name in program.keys:
                 self._cost_of_key(offset, name)
@@ -155,6 +156,14 @@ class Binding:
             self.ctx[at.S_COSTED] = 1
             self.costed = True
             self.refresh()
+
+    def _measure_keys(self) -> None:
+        """Where undeclared keys have duties it matters which label a key can still come to: each is measured."""
+        words = self.program.node.data[: self.program.node.n].reshape(-1, 4)
+        for spec in words[words[:, 0] == at.OP_OBJ, 1].tolist():
+            table = self.program.ospec.data[spec:]
+            if table[at.O_DUTIES]:
+                table[at.O_ENDS] = self.tier1.ends_known(int(table[at.O_Q]))
 
     def _cost_parsers(self) -> None:
         """Cost tables of the program's parsers."""

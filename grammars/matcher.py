@@ -203,7 +203,7 @@ class Matcher:
     def _spend_reserve(self, row: Int32, left: int) -> None:
         """Where the budget leaves no token: the least above it that leaves one, within the reserve.
 
-        An item would be a repetition, a key not one that is asked for: tokens were kept back for these.
+        An item would be a repetition: tokens were kept back for it.
         """
         last = left + at.RESERVE * (1 + int(self._arena[at.M_LEVEL]))
         while left < last and not row.any():

@@ -373,13 +373,16 @@ class Tier1:
         """Tokens from the start state q of a parser's terminal to each of its labels; measured for all later states."""
         store = self.store
         with store.lock:
-            if self.tokat.n <= q or not self.tokat.data[q]:
-                if not self._measure_ends(q):
-                    store.measure(q)
-                    return {0: int(store.dist.data[3 * q])}
+            if not self.ends_known(q):
+                store.measure(q)
+                return {0: int(store.dist.data[3 * q])}
             place = int(self.tokat.data[q])
             count = int(self.tokends.data[place])
             return dict(self.tokends.data[place + 2 : place + 2 + 2 * count].reshape(count, 2).tolist())
+
+    def ends_known(self, q: int) -> bool:
+        """Measure the states from q on label by label, once; False: they are too many."""
+        return bool(self.tokat.n > q and self.tokat.data[q]) or self._measure_ends(q)
 
     def _measure_ends(self, q: int) -> bool:
         """Fill `tokends` for the states from q on; False: they are too many."""

@@ -396,10 +396,7 @@ class JsonLowering:
             later += usable[position]
         trie = program.trie([(s, i, b) for i, (s, _, b, _) in enumerate(entries)]) if n else -1
         q, others, final = self._undeclared(value)
-        other = program.ospec.extend([node for node, _ in others])
-        met_later = 0
-        for _, met in others[1:]:
-            met_later |= met
+        other = program.ospec.extend(others)
         need = self._duties(value) if value.duties else 0
         flags = (OF_ANY if self.any_order else 0) | (OF_OPEN if others else 0) | (OF_FINAL if final else 0)
         high = -1 if value.max_properties is None else min(value.max_properties, 1 << 30)
@@ -410,7 +407,7 @@ class JsonLowering:
         spec = program.ospec.extend(
             (
                 n, (n + 63) // 64, trie, flags, q, other, min(value.min_properties, 1 << 30), high, sum(required), 0, 0,
-                len(others), value.duties, need, 0, others[0][1] if others else 0, met_later,
+                len(others), value.duties, need, 0,
                 *values, *position_of, *required, *([0] * n), *order, *limit, *after, *usable, *suffixes, *([0] * n),
             )
         )  # fmt: skip
@@ -421,31 +418,27 @@ class JsonLowering:
         return self.program.add(OP_TERM, self.marks.colon, self.node_of(ref))
 
     def _duties(self, value: ObjectValue) -> int:
-        """Offset of: how many keys each set of duties still needs at least; the nodes of the choices that pay."""
+        """Offset of: how many keys each set of duties still needs at least; what these cost (`costs`)."""
         choices = [*value.additional_choices, *(choice for pattern in value.patterns for choice in pattern.choices)]
         pays = {choice.pays for choice in choices if choice.pays}
         need = [0] * (1 << value.duties)
         for pending in range(1, len(need)):
             need[pending] = 1 + min((need[pending & ~mask] for mask in pays if mask & pending), default=_NEVER_PAID)
-        paying = [self._choice(choice) for choice in choices if choice.pays]
-        return self.program.ospec.extend((*need, len(paying), *paying))
+        return self.program.ospec.extend((*need, *([0] * len(need))))
 
     def _choice(self, choice: Choice) -> int:
         return self.program.add(OP_PAY, choice.pays, self._colon(choice.value))
 
-    def _value_after(self, value: Ref | None, choices: tuple[Choice, ...], duties: int) -> tuple[int, int]:
-        """What follows an undeclared key, and the duties that some value there meets."""
+    def _value_after(self, value: Ref | None, choices: tuple[Choice, ...], duties: int) -> int:
+        """What follows an undeclared key."""
         if not choices:
             assert value is not None
-            return (self._choice(Choice(value, 0)) if duties else self._colon(value)), 0
-        met = 0
-        for choice in choices:
-            met |= choice.pays
-        return self.program.choice([self._choice(choice) for choice in choices]), met
+            return self._choice(Choice(value, 0)) if duties else self._colon(value)
+        return self.program.choice([self._choice(choice) for choice in choices])
 
-    def _undeclared(self, value: ObjectValue) -> tuple[int, list[tuple[int, int]], bool]:
-        """Terminal of the undeclared keys; by label, the node after such a key and the duties it can meet; whether
-        some declared name is a word of the terminal that no longer word begins with.
+    def _undeclared(self, value: ObjectValue) -> tuple[int, list[int], bool]:
+        """Terminal of the undeclared keys; by label, the node after such a key; whether some declared name is a word of
+        the terminal that no longer word begins with.
         """
         rest_of = value.additional is not None or bool(value.additional_choices)
         if not value.patterns and value.key_language is None:
@@ -453,7 +446,7 @@ class JsonLowering:
                 return self.any_string, [], False
             after = self._value_after(value.additional, value.additional_choices, value.duties)
             return self.any_string, [after], False
-        labels: list[tuple[Regex, tuple[int, int]]] = []
+        labels: list[tuple[Regex, int]] = []
         rest = value.key_language
         for pattern in value.patterns:
             keys = pattern.keys if value.key_language is None else pattern.keys & value.key_language

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i32, _trie_child, _u8
+from grammars.kernels.frames import _context, _i32, _key_ends, _trie_child, _u8
 from grammars.kernels.layout import *
 from grammars.kernels.pointers import I8, I32, I64, U8, _i4
 
@@ -82,7 +82,32 @@ def _free_cost(ctx, s, stcost, ncost):
 
 
 @inner
-def _object_cost(ospec, dist, ksuf, o, ncost, table):
+def _solve_duties(ctx, o, ncost, table):
+    """Write to an object's table what the undeclared keys cost that meet each set of its duties.
+
+    Where the number of keys is bounded, as few of them as possible, so that there is room.
+    """
+    ospec, node, alts = _i32(ctx, OSPEC), _i32(ctx, NODE), _i32(ctx, ALTS)
+    need = _i4(ospec, o + O_NEED)
+    size = 1 << _i4(ospec, o + O_DUTIES)
+    few = _i4(ospec, o + O_MAX) >= 0
+    table[need + size] = 0
+    for duty in range(1, size):
+        best = np.int64(NEVER)
+        for label in range(_i4(ospec, o + O_LABELS)):
+            n = _i4(ospec, _i4(ospec, o + O_OTHER) + label)
+            key = _key_ends(ctx, o, _i4(ospec, o + O_Q), label)
+            several = _i4(node, 4 * n) == OP_ALT
+            for k in range(_i4(node, 4 * n + 2) if several else 1):
+                m = _i4(alts, _i4(node, 4 * n + 1) + k) if several else n
+                rest = duty & ~_i4(node, 4 * m + 1)
+                if rest != duty and not (few and _i4(ospec, need + rest) != _i4(ospec, need + duty) - 1):
+                    best = min(best, key + 3 + np.int64(ncost[_i4(node, 4 * m + 2)]) + table[need + size + rest])
+        table[need + size + duty] = best
+
+
+@inner
+def _object_cost(ctx, ospec, dist, ksuf, o, ncost, table):
     """Write the costs of an object's properties to its table; tokens from after its brace to its end."""
     n = _i4(ospec, o + O_N)
     others = _i4(ospec, o + O_OTHER)
@@ -110,18 +135,13 @@ def _object_cost(ospec, dist, ksuf, o, ncost, table):
     table[o + O_EXTRACOST] = extra
     table[o + O_FILLCOST] = fill
     duties = _i4(ospec, o + O_DUTIES)
-    if duties > 0:
-        first = _i4(ospec, o + O_NEED) + (1 << duties)
-        dearest = extra
-        for k in range(first + 1, first + 1 + _i4(ospec, first)):
-            dearest = max(dearest, np.int64(ncost[_i4(ospec, k)]))
-        q = _i4(ospec, o + O_Q)
-        near, far = _i4(dist, 3 * q), _i4(dist, 3 * q + 1)
-        farther = max(near if near < NEVER else np.int64(0), far if far < NEVER else np.int64(0))
-        table[o + O_DUTYCOST] = min(np.int64(NEVER), dearest + 12 + farther)
-        total += (duties + 1) * np.int64(table[o + O_DUTYCOST])
-    # The cheapest optional keys that make up the number: as `frames._fill_cost` does, or costs would not only fall.
     due = _i4(ospec, o + O_MIN) - required
+    if duties > 0:
+        all_due = _i4(ospec, o + O_NEED) + (1 << duties) - 1
+        _solve_duties(ctx, o, ncost, table)
+        total += np.int64(table[all_due + (1 << duties)])
+        due -= _i4(ospec, all_due)
+    # The cheapest optional keys that make up the number: as `frames._fill_cost` does, or costs would not only fall.
     last, place = np.int64(-1), np.int64(-1)
     while due > 0:
         best, found = fill, np.int64(-1)
@@ -220,7 +240,7 @@ def solve_costs(address, kinds: I8, ncost: I32, stcost: I32, ospec_table: I32, a
                 for k in range(a, a + b):
                     cost = min(cost, np.int64(ncost[_i4(alts, k)]))
             elif op == OP_OBJ:
-                cost = _object_cost(ospec, dist, ksuf, a, ncost, ospec_table)
+                cost = _object_cost(ctx, ospec, dist, ksuf, a, ncost, ospec_table)
             elif op == OP_ARR:
                 cost = _array_cost(aspec, a, ncost, aspec_table)
             elif op == OP_CALL:

@@ -16,6 +16,7 @@ from grammars.kernels.frames import (
     _i32,
     _i64,
     _is_unique,
+    _key_ends,
     _refresh_array,
     _refresh_object,
 )
@@ -29,8 +30,11 @@ NEVER_REACHED = 1 << 29
 
 @inner
 def _to_fill(ctx, mat, f):
-    """Properties beyond the required ones that the object frame still has to get."""
-    return _i4(_i32(ctx, OSPEC), mat[f + F_SPEC] + O_MIN) - mat[f + F_COUNT] - mat[f + F_A]
+    """Properties beyond the required ones, and those that meet its duties, that the object frame still has to get."""
+    ospec = _i32(ctx, OSPEC)
+    o = mat[f + F_SPEC]
+    due = _i4(ospec, _i4(ospec, o + O_NEED) + mat[f + F_DUTY]) if mat[f + F_DUTY] != 0 else np.int64(0)
+    return _i4(ospec, o + O_MIN) - mat[f + F_COUNT] - mat[f + F_A] - due
 
 
 @inner
@@ -53,18 +57,45 @@ def _property_cost(ctx, mat, f, i, suffix):
 
 
 @inner
+def _paying_cost(ctx, mat, f, q):
+    """As `_extra_cost` where undeclared keys have duties: what a key costs is also which of them its values meet."""
+    ospec, node, alts, ncost = _i32(ctx, OSPEC), _i32(ctx, NODE), _i32(ctx, ALTS), _i32(ctx, NCOST)
+    o = mat[f + F_SPEC]
+    need = _i4(ospec, o + O_NEED)
+    costs = need + (1 << _i4(ospec, o + O_DUTIES))
+    duty, high, more = mat[f + F_DUTY], _i4(ospec, o + O_MAX), _to_fill(ctx, mat, f)
+    around = mat[f + F_COST] - _i4(ospec, costs + duty)
+    if more > 0:
+        around -= _fill_cost(ctx, mat, f, more, mat[f + F_B], np.int64(-1))
+    best = np.int64(FAR)
+    for label in range(_i4(ospec, o + O_LABELS)):
+        key = _key_ends(ctx, o, q, label)
+        if key >= NEVER_REACHED:
+            continue
+        n = _i4(ospec, _i4(ospec, o + O_OTHER) + label)
+        several = _i4(node, 4 * n) == OP_ALT
+        for k in range(_i4(node, 4 * n + 2) if several else 1):
+            m = _i4(alts, _i4(node, 4 * n + 1) + k) if several else n
+            rest = duty & ~_i4(node, 4 * m + 1)
+            due = _i4(ospec, need + rest)
+            if high >= 0 and mat[f + F_COUNT] + 1 + mat[f + F_A] + due > high:
+                continue
+            cost = key + _i4(ncost, _i4(node, 4 * m + 2)) + _i4(ospec, costs + rest)
+            after = more - 1 + _i4(ospec, need + duty) - due  # in declared order no declared key follows
+            if after > 0:
+                cost += _fill_cost(ctx, mat, f, after, _i4(ospec, o + O_N), np.int64(-1))
+            best = min(best, cost)
+    return best + around
+
+
+@inner
 def _extra_cost(ctx, mat, f, q):
     """From inside an undeclared key, terminal state q, to the end of the document."""
     ospec, dist = _i32(ctx, OSPEC), _i32(ctx, DIST)
     o = mat[f + F_SPEC]
-    first, later = _i4(dist, 3 * q), _i4(dist, 3 * q + 1)
-    duty = mat[f + F_DUTY]
-    if duty != 0:  # the cost of the frame holds one key more than there are duties: this one, if it meets a duty
-        spare = _i4(ospec, o + O_DUTYCOST)
-        first -= spare if _i4(ospec, o + O_PAYS0) & duty else 0
-        later -= spare if _i4(ospec, o + O_PAYS1) & duty else 0
-        return min(first, later) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
-    cost = min(first, later) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
+    if mat[f + F_DUTY] != 0:
+        return _paying_cost(ctx, mat, f, q)
+    cost = min(_i4(dist, 3 * q), _i4(dist, 3 * q + 1)) + _i4(ospec, o + O_EXTRACOST) + mat[f + F_COST]
     more = _to_fill(ctx, mat, f)
     if more > 0:  # in declared order no declared key follows
         cost -= _fill_cost(ctx, mat, f, more, mat[f + F_B], np.int64(-1))
@@ -191,7 +222,7 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
         ospec = _i32(ctx, OSPEC)
         if mat[f + F_DUTY] != 0:
             most += _i4(ospec, mat[f + F_SPEC] + O_EXTRACOST) + mat[f + F_COST]
-            if most > budget:
+            if most > budget or _i4(ospec, mat[f + F_SPEC] + O_MAX) >= 0:  # there may be no room for the nearest key
                 return np.int64(UNFIT)
             mat[M_NEED] = max(mat[M_NEED], most)
             return np.int64(NO_LIMIT)

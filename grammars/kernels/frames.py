@@ -132,6 +132,18 @@ def _fill_cost(ctx, mat, f, more, cursor, besides):
 
 
 @inner
+def _key_ends(ctx, o, q, label):
+    """Tokens from state q of the undeclared keys of object table o to an end of this label, its quote included."""
+    if not _i4(_i32(ctx, OSPEC), o + O_ENDS):
+        return _i4(_i32(ctx, DIST), 3 * q + (1 if label > 0 else 0))
+    at, ends = _i4(_i32(ctx, TOKAT), q), _i32(ctx, TOKENDS)
+    for k in range(_i4(ends, at)):
+        if _i4(ends, at + 2 + 2 * k) == label:
+            return _i4(ends, at + 3 + 2 * k)
+    return np.int64(1 << 29)
+
+
+@inner
 def _refresh_object(ctx, mat, f):
     """Flags, available keys and hashes of an object frame whose count, cursor and seen keys are set.
 
@@ -201,7 +213,7 @@ def _refresh_object(ctx, mat, f):
     if more > 0 and ctx[S_COSTED]:
         cost += _fill_cost(ctx, mat, f, more, mat[f + F_B], np.int64(-1))
     if due > 0:
-        cost += (due + 1) * _i4(ospec, o + O_DUTYCOST)
+        cost += _i4(ospec, _i4(ospec, o + O_NEED) + (1 << _i4(ospec, o + O_DUTIES)) + duty)
     mat[f + F_COST] = mat[mat[f + F_PARENT] + F_COST] + 1 + cost
 
 

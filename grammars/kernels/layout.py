@@ -103,7 +103,7 @@ CLOSE, ADD, OPEN = 1, 2, 4
 
 # --- object tables: header, then per property in name order, then per declared position
 O_N, O_WORDS, O_TRIE, O_FLAGS, O_Q, O_OTHER, O_MIN, O_MAX, O_REQ, O_EXTRACOST, O_FILLCOST, O_LABELS = range(12)
-O_DUTIES, O_NEED, O_DUTYCOST, O_PAYS0, O_PAYS1, O_HEAD = range(12, 18)
+O_DUTIES, O_NEED, O_ENDS, O_HEAD = range(12, 16)  # O_ENDS: whether TOKENDS knows the terminal of undeclared keys
 OF_ANY, OF_OPEN, OF_FINAL = 1, 2, 4  # OF_FINAL: a declared name may be spelled by an undeclared key that ends there
 P_VALUE, P_POS, P_REQ, P_COST, P_PERM, P_LIMIT, P_AFTER, P_USABLE, P_SUFFIX, P_VCOST = range(10)
 A_PREFIX, A_ITEMS, A_MIN, A_MAX, A_COST, A_FLAGS, A_STATES, A_SLACK, A_HEAD = range(9)

@@ -202,4 +202,14 @@ HARD_SCHEMAS: dict[str, dict[str, Any]] = {
         ],
         "additionalProperties": {"type": ["integer", "string"]},
     },
+    "some key with a dear value": {
+        "type": "object",
+        "allOf": [
+            {"not": {"propertyNames": {"not": {"pattern": "b7"}}}},
+            {"not": {"propertyNames": {"not": {"pattern": "[a-z]5"}}}},
+        ],
+        "propertyNames": {"pattern": "^([a-z][0-9])+$"},
+        "patternProperties": {"5": {"type": "array", "items": {"const": "dear"}, "minItems": 9}},
+        "additionalProperties": {"type": "null"},
+    },
 }
