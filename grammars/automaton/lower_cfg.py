@@ -223,11 +223,19 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
             pieces[key] = Piece(lexicon, lexicon.component(*key), alone)
         return pieces[key]
 
+    endings: dict[tuple[tuple[int, int], ...], int] = {}
+    blocks: dict[tuple[int, ...], int] = {}
+
     def ending(label: tuple[tuple[int, int], ...], viable: frozenset[int]) -> int:
+        label = tuple(way for way in label if way[0] in viable)
+        found = endings.get(label)
+        if found is None:
+            found = endings[label] = make_ending(label)
+        return found
+
+    def make_ending(label: tuple[tuple[int, int], ...]) -> int:
         nodes = []
         for terminal, duty in label:
-            if terminal not in viable:
-                continue
             again = lex_node(program, duty, lexicon.holds_at_end(duty))
             nodes.append(again if terminal in lexer.ignored else program.add(OP_SHIFT, terminal, again))
         return program.choice(nodes) if nodes else _nothing(program)
@@ -252,8 +260,10 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
             if terminal.start < 0:
                 continue
             q = store.start_of(terminal)
-            following = program.block([ending(label, here) for label in piece.labels])
-            nodes.append(program.terminal(q, following))
+            ways = tuple(ending(label, here) for label in piece.labels)
+            if ways not in blocks:
+                blocks[ways] = program.block(ways)
+            nodes.append(program.terminal(q, blocks[ways]))
         return program.choice(nodes) if nodes else _nothing(program)
 
     return lex

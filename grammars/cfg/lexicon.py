@@ -27,6 +27,7 @@ __all__ = ["BLOCKED", "Component", "Label", "Lexicon"]
 
 BLOCKED = -1
 _MOST_STATES = 20_000
+_AHEAD = 40  # characters that are looked ahead for duties that forbid the same
 
 Looks = frozenset[tuple[bool, frozenset[int]]]
 """Pending look-aheads of a thread: (negated, threads of its body)."""
@@ -76,6 +77,8 @@ class Lexicon:
         self._obligations: dict[frozenset[tuple[object, ...]], int] = {frozenset(): 0}
         self._duties: list[frozenset[tuple[object, ...]]] = [frozenset()]
         self._duty_moves: list[list[tuple[int, int]] | None] = [[(self.alphabet.full, 0)]]
+        self._alike: dict[tuple[object, ...], int] = {(True, frozenset({(0, self.alphabet.full)})): 0}
+        self._pending: set[frozenset[tuple[object, ...]]] = set()
         self._dead: dict[int, bool] = {}
         self._components: dict[tuple[object, ...], Component] = {}
         for number, tree in enumerate(trees):
@@ -263,14 +266,39 @@ class Lexicon:
     # ------------------------------------------------------------------------------------------ obligations
 
     def obligation(self, duties: Iterable[tuple[object, ...]]) -> int:
-        """Number of a set of duties; 0: none."""
+        """Number of a set of duties; 0: none.
+
+        Duties that forbid the same are one: after each letter of a keyword a name leaves other threads behind, all of
+        which only say that no letter may follow. So tokens end with few labels, and are followed by few nodes.
+        """
         key = frozenset(duties)
         number = self._obligations.get(key)
         if number is None:
-            number = self._obligations[key] = len(self._duties)
-            self._duties.append(key)
-            self._duty_moves.append(None)
+            moves = self._moves_ahead(key)
+            alike = None if moves is None else (self._holds(key), frozenset((target, mask) for mask, target in moves))
+            number = None if alike is None else self._alike.get(alike)
+            if number is None:
+                number = self._obligations.get(key, len(self._duties))  # it may be one of those that followed
+            if number == len(self._duties):
+                self._duties.append(key)
+                self._duty_moves.append(moves)
+            self._obligations[key] = number
+            if moves is not None and alike is not None:
+                self._alike.setdefault(alike, number)
+                if not alike[0] and all(target == BLOCKED for _, target in moves):
+                    self._dead[number] = True
         return number
+
+    def _moves_ahead(self, key: frozenset[tuple[object, ...]]) -> list[tuple[int, int]] | None:
+        """As `duty_moves`, where all that follows is over after a few characters; else None."""
+        if len(self._pending) >= _AHEAD or key in self._pending:
+            return None
+        self._pending.add(key)
+        try:
+            moves = self._find_moves(key)
+        finally:
+            self._pending.discard(key)
+        return None if any(target > 0 and self._duty_moves[target] is None for _, target in moves) else moves
 
     @property
     def obligations(self) -> int:
@@ -283,7 +311,10 @@ class Lexicon:
 
     def holds_at_end(self, number: int) -> bool:
         """Whether the text may end under an obligation."""
-        for kind, what, *_ in self._duties[number]:
+        return self._holds(self._duties[number])
+
+    def _holds(self, duties: Iterable[tuple[object, ...]]) -> bool:
+        for kind, what, *_ in duties:
             if kind != "never" and (kind == "must") == self._at_end.isdisjoint(what):  # type: ignore[arg-type]
                 return False
         return True
@@ -344,26 +375,29 @@ class Lexicon:
         """(mask of classes, obligation afterwards or BLOCKED): disjoint, all classes."""
         moves = self._duty_moves[number]
         if moves is None:
-            masks: list[int] = []
-            for kind, what, *rest in self._duties[number]:
-                if kind == "never":
-                    masks += [self._mask[node] for node, _ in what]  # type: ignore[attr-defined]
-                    bodies = [body for _, looks in what for _, body in looks]  # type: ignore[attr-defined]
-                    masks += [self._mask[node] for body in bodies for node in body]
-                    masks += [self._mask[node] for node in rest[0]]  # type: ignore[attr-defined]
-                    masks += [self._mask[node] for node in self._leaves(self._behinds)]
-                else:
-                    masks += [self._mask[node] for node in what]  # type: ignore[attr-defined]
-            by_target: dict[int, int] = {}
-            for part in self._classes(masks):
-                target = self._duty_step(number, part & -part)
-                by_target[target] = by_target.get(target, 0) | part
-            moves = self._duty_moves[number] = [(mask, target) for target, mask in by_target.items()]
+            moves = self._duty_moves[number] = self._find_moves(self._duties[number])
         return moves
 
-    def _duty_step(self, number: int, bit: int) -> int:
+    def _find_moves(self, duties: frozenset[tuple[object, ...]]) -> list[tuple[int, int]]:
+        masks: list[int] = []
+        for kind, what, *rest in duties:
+            if kind == "never":
+                masks += [self._mask[node] for node, _ in what]  # type: ignore[attr-defined]
+                bodies = [body for _, looks in what for _, body in looks]  # type: ignore[attr-defined]
+                masks += [self._mask[node] for body in bodies for node in body]
+                masks += [self._mask[node] for node in rest[0]]  # type: ignore[attr-defined]
+                masks += [self._mask[node] for node in self._leaves(self._behinds)]
+            else:
+                masks += [self._mask[node] for node in what]  # type: ignore[attr-defined]
+        by_target: dict[int, int] = {}
+        for part in self._classes(masks):
+            target = self._duty_step(duties, part & -part)
+            by_target[target] = by_target.get(target, 0) | part
+        return [(mask, target) for target, mask in by_target.items()]
+
+    def _duty_step(self, given: frozenset[tuple[object, ...]], bit: int) -> int:
         duties: list[tuple[object, ...]] = []
-        for kind, what, *rest in self._duties[number]:
+        for kind, what, *rest in given:
             if kind == "never":
                 beside = self._beside_after(rest[0], bit)  # type: ignore[arg-type]
                 threads = self._close(self._step_threads(what, bit), beside)  # type: ignore[arg-type]
@@ -387,7 +421,8 @@ class Lexicon:
                     return BLOCKED
                 elif after:
                     duties.append((kind, after))
-        return self.obligation(duties)
+        number = self.obligation(duties)
+        return BLOCKED if self._dead.get(number) else number
 
     # ------------------------------------------------------------------------------------------ components
 

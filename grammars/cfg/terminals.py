@@ -205,10 +205,10 @@ class LexTerminal(ByteDfa):
         return self._lex.piece.blocked(label)
 
     def shared(self, state: int) -> Hashable | None:
-        """A name for states that are free of obligations and whose terminals can all come."""
+        """A name of the state in all lexers that run this component: what is read from it depends on the obligation
+        and on those terminals that a text from here on can be."""
         kind, code, target = self._places[state]
         component_state, duty = self._lex.places[target]
         piece = self._lex.piece
-        if duty or not piece.component.reach[component_state] <= self._lex.viable:
-            return None
-        return ("lex", piece.serial, kind, code, component_state)
+        viable = piece.component.reach[component_state] & self._lex.viable
+        return ("lex", piece.serial, kind, code, component_state, duty, viable)
