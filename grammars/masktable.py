@@ -54,6 +54,8 @@ class Binding:
         self._stcost = self._ncost = self._lrcost = np.zeros(1, np.int32)
         self._seen = np.zeros(1024, np.int64)
         self._wants = np.zeros(1 + at.MOST_WANTS * at.WANT, np.int64)
+        self._closed = np.zeros(at.C_SIZE if program.parsed_only else at.C_HEAD, np.int64)
+        self.ctx[at.S_PARSED] = program.parsed_only
         self._dearest = 0
         self.version = 0
         self._tmp = np.zeros(vocab.words, np.int32)
@@ -112,13 +114,13 @@ class Binding:
         put_array(ctx, at.STCOST, self._stcost)
         put_array(ctx, at.NCOST, self._ncost)
         ctx[at.LRCOST], ctx[at.SEEN] = address(self._lrcost), address(self._seen)
-        ctx[at.WANTS] = address(self._wants)
+        ctx[at.WANTS], ctx[at.CLOSED] = address(self._wants), address(self._closed)
         self.kept = (
             *self.tier1.keep(), program.node.data, program.alts.data, program.st.data, program.edge.data,
             program.ospec.data, program.aspec.data, program.bounds.data, program.roots.data, program.ksuf.data,
             program.words.data, program.whash.data, program.lr.data, program.lex_keys, program.lex_values, self._tests,
             self.memo.keys, self.memo.values, self._stcost, self._ncost, self._tmp,
-            self._room, self.rows, self.tier1.rows, self._lrcost, self._seen, self._wants,
+            self._room, self.rows, self.tier1.rows, self._lrcost, self._seen, self._wants, self._closed,
         )  # fmt: skip
         self.version += 1
 

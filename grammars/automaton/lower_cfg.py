@@ -152,6 +152,7 @@ def lex_node(program: Program, duty: int, may_end: bool) -> int:
 
 def _whole(program: Program, root: int) -> Program:
     program.roots.extend((*([program.end] * 16), program.end, root))
+    program.parsed_only = True
     return program
 
 

@@ -64,6 +64,7 @@ class Program:
         self.lex_count = 0
         self.lex_known: tuple[int, ...] = ()
         self.lex: Callable[[int, int, int, int], int] | None = None  # (table, context, obligation, terminals) -> node
+        self.parsed_only = False  # a parser, and nothing around or within it
         self._known: tuple[int, ...] = ()
         self.pointers: dict[tuple[int, int], str] = {}  # (kind of frame, its table) -> place in the schema
         self.expand: Callable[[int], None] | None = None

@@ -51,6 +51,7 @@ TOKAT   tokat     [Q]        place in TOKENDS of a terminal state of a parser, 0
 TOKENDS tokends   [.]        of a state: labels, tokens from any later state to an end at most, then (label, tokens)
 SEEN    seen      [2*512] int64  distances of configurations found in this walk: keys, then values
 WANTS   wants     [.] int64  how many needs a walk under a parser has met; of each the status, OUT0.. and S_LEX0..
+CLOSED  closed    [.] int64  what follows the ends of tokens in this walk (see `parsed`)
 MKEY    mkey      [M] int64  memo keys, 0: free;  MVAL int64: address of a row, or DEEPER
 """
 
@@ -70,6 +71,7 @@ S_UNIQUE, S_TIER1 = 54, 55  # some array of the grammar has unique items; the ge
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 LR, LEXKEY, LEXVAL = 56, 57, 58  # tables of LR parsers; nodes by context, obligation and terminals that can come
 LRCOST, TOKAT, TOKENDS, SEEN, WANTS = range(107, 112)  # addresses without a length
+CLOSED, S_PARSED = 112, 118  # an address without a length; whether the program is a parser and nothing else
 S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
 
 # --- words of the ROOM array, shared by the matchers of a grammar
@@ -118,6 +120,10 @@ L_ACT, L_GOTO, L_RULES, L_SHIFTS, L_REDS, L_CONTEXT, L_KERNELS, L_CLASSES, L_NUM
 L_HEAD = 14
 # --- costs of an LR parser: header, then what it points to (see `lrcosts`)
 LC_DUTIES, LC_DUTY, LC_REST, LC_EXITS, LC_END, LC_TOTAL, LC_HEAD = range(7)
+
+# --- what follows the ends of tokens in a walk under a parser (see `parsed`)
+C_WALK, C_COUNT, C_USED, C_KEPT, C_HEAD = range(5)
+C_SET, C_SLOTS, C_SIZE, LACKING = 6, 1024, 1 << 15, -1
 
 CFG = 5
 MOST_AROUND = 200  # frames that an object may stand in at once, see `frames._joined`

@@ -24,6 +24,7 @@ from grammars.kernels.frames import (
     _with_property,
 )
 from grammars.kernels.layout import *
+from grammars.kernels.parsed import _begin_walk, _set_aside, _step_parsed
 from grammars.kernels.pointers import _i4, _pointer8, _pointer32, _pointer64, _u1, carray
 from grammars.kernels.spelling import _decode
 from grammars.kernels.step import _can_complete, _child, _close, _step, _usable
@@ -97,38 +98,6 @@ def _unite(row, address, words):
 
 
 @inner
-def _set_aside(ctx, mat):
-    """Under a parser, list a row or a node that is lacking, so that the walk goes on to others: False where it cannot.
-
-    A walk that began anew for each would take a thousand times as long where many names can follow.
-    """
-    status = mat[M_STATUS]
-    if ctx[LR + 64] <= 2 or (status != NEED_ROW and status != NEED_LEX):
-        return False
-    wants = carray(_pointer64(ctx[WANTS]), (1 + MOST_WANTS * WANT,))
-    count = wants[0]
-    for k in range(count):
-        if wants[1 + WANT * k] == status:
-            if status == NEED_ROW and wants[2 + WANT * k] == ctx[OUT0]:
-                mat[M_STATUS] = OK
-            if status == NEED_LEX and wants[5 + WANT * k] == ctx[OUT3]:
-                mat[M_STATUS] = OK
-    if mat[M_STATUS] == OK:
-        return True
-    if count >= MOST_WANTS:
-        mat[M_STATUS] = NEED_MANY
-        return False
-    at = 1 + WANT * count
-    wants[at] = status
-    for i in range(4):
-        wants[at + 1 + i] = ctx[OUT0 + i]
-        wants[at + 5 + i] = ctx[S_LEX0 + i]
-    wants[0] = count + 1
-    mat[M_STATUS] = OK
-    return True
-
-
-@inner
 def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
     """Allow every token below trie node `start` that the set at `base` (the state at `start`) can spell.
 
@@ -143,6 +112,10 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
     scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = base, count, _i4(tend, start), mat[M_TOP]
     unique, pos = ctx[S_UNIQUE] != 0, mat[M_POS]
     text = carray(_pointer8(ctx[TXT]), (ctx[TXT + 64],))
+    parsed = ctx[S_PARSED] != 0
+    closed = carray(_pointer64(ctx[CLOSED]), (C_HEAD,))
+    if parsed:
+        _begin_walk(ctx)
     i = start + 1
     while True:
         if i >= scr[at + 2]:
@@ -154,7 +127,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
             at -= 4
             continue
         base, count = scr[at], scr[at + 1]
-        mat[M_TOP] = scr[at + 3]
+        mat[M_TOP] = max(scr[at + 3], closed[C_KEPT]) if parsed else scr[at + 3]
         if count == 1 and scr[base] < 0:
             # one literal trie with one way on: go straight to that child
             s = -scr[base] - 1
@@ -179,7 +152,10 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
         if unique:
             text[pos + depth] = _u1(tbyte, i)
             mat[M_POS] = pos + depth + 1
-        made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
+        if parsed:
+            made = _step_parsed(ctx, mat, scr, base, count, _u1(tbyte, i), out, i, end, tbyte, tend, budget < 0)
+        else:
+            made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
         if mat[M_STATUS] != OK:
             if not _set_aside(ctx, mat):
                 return
@@ -195,7 +171,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                         _mark(ctx, _i4(dup, k))
                 else:
                     _mark_all(ctx, _i4(ttok, j), dup)
-        if made > 0 or mat[M_ACC]:
+        if made > 0 or (made == 0 and mat[M_ACC]):
             if merged:
                 tokens = _i4(ttok, 2 * i + 1)
                 if tokens > 0 and _affordable(ctx, mat, scr, out, made, budget):
