@@ -446,9 +446,11 @@ class Tier1:
             self.refresh(self.ctx)
 
     def _walk(
-        self, q: int, low: int, high: int, limit: int, counted: bool = False, like: int = -1, known: Open | None = None
-    ) -> tuple[Open, bool]:
-        """A state's row and so on; whether it differs from `known`, that of `like`."""
+        self, q: int, low: int, high: int, limit: int, counted: bool = False, like: int = -1, known: Open | None = None,
+        horizon: int = -1,
+    ) -> tuple[Open, bool]:  # fmt: skip
+        """A state's row and so on; whether it differs from `known`, that of `like`, which holds for texts of up to
+        `horizon` characters."""
         self.store.fill(q)
         row, needs, old, rounds = np.zeros(0, np.int32), _NOTHING, _NO_ITEMS, 0
         while True:
@@ -463,7 +465,7 @@ class Tier1:
                     row, old, needs = known.row.copy(), known.items.reshape(-1), known.needs.copy()
             rounds += 1
             buffers = self._out, self._levels, needs, self._stretches, self._holes, self._progress
-            found = int(tier1(self._address, q, low, high, limit, like, old, row, *buffers))
+            found = int(tier1(self._address, q, low, high, limit, like, horizon, old, row, *buffers))
             holes = int(self._progress[4])
             if holes:
                 self._fill_holes(min(4 * holes, self._holes.size))
@@ -509,8 +511,9 @@ class Tier1:
             else:
                 base = self._open_row(like, counted)
                 found, differs = base, False
-                if store.capped(q, self._longest) != like:
-                    found, differs = self._walk(q, 0, -1, at.NO_LIMIT, counted, like, base)
+                horizon = store.agreement(q)
+                if horizon < self._longest:
+                    found, differs = self._walk(q, 0, -1, at.NO_LIMIT, counted, like, base, horizon)
                 if not differs:
                     found = Open(base.row, base.items, base.needs, found.reach, base.alike)
         self._open[q, counted] = found

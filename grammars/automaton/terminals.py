@@ -246,18 +246,17 @@ class TerminalStore:
         shared = getattr(terminal, "shared", None)
         return terminal.key in self._counted or (shared is not None and shared(local) is not None)
 
-    def capped(self, q: int, characters: int) -> int:
-        """A state from which texts of up to so many characters fare the same as from q: q, or one of fewer states."""
-        return self._other(q, "capped", characters)
+    def agreement(self, q: int) -> int:
+        """Texts of up to so many characters fare the same from q and from `endless`; -1: not known."""
+        terminal, local = self._owner[q]
+        ask: Callable[[int], int] | None = getattr(terminal, "agreement", None)
+        return -1 if ask is None else ask(local)
 
     def endless(self, q: int) -> int:
         """A state that is nearly the same as q without its upper counts: q, or one of fewer states."""
-        return self._other(q, "endless")
-
-    def _other(self, q: int, name: str, *arguments: int) -> int:
         terminal, local = self._owner[q]
-        ask = getattr(terminal, name, None)
-        place = local if ask is None else ask(local, *arguments)
+        ask = getattr(terminal, "endless", None)
+        place = local if ask is None else ask(local)
         if place == local:
             return q
         ids = self._ids[terminal.key]

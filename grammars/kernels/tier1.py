@@ -53,8 +53,8 @@ def _put_item(out, items, node, label, characters):
 
 @kernel
 def tier1(
-    address, q, low, high, limit, like, old: I32, row: I32, out: I32, levels: I64, needs: U16, work: I64, holes: I64,
-    progress: I64,
+    address, q, low, high, limit, like, horizon, old: I32, row: I32, out: I32, levels: I64, needs: U16, work: I64,
+    holes: I64, progress: I64,
 ):  # fmt: skip
     """Write the tokens of state q to `row` (int32[W]) and its frontier to `out` (int32, three words an item).
 
@@ -62,7 +62,8 @@ def tier1(
     many bytes to the terminal's end (NO_LIMIT: all tokens; -1: none). `levels`: int64[3 * (longest + 2)]. `needs`:
     uint16[32 W] for the characters that each token takes or leaves due, size 0 where that is not wanted.
     `like`: a state whose row and needs are given in `row` and `needs`, and whose frontier is `old`: both are walked
-    together, only where they can differ. -1: none, `row` is zero.
+    together, only where they can differ: not below a node where no token has more than `horizon` characters.
+    -1: none, `row` is zero.
     work: int64[n, 4], stretches of the trie to walk, ascending: first node, end, state and characters (above 32 bits)
     before it, the other state; of a whole walk (1, N, q, like). holes: as `work`, becomes the nodes at which the row of
     one of the two states was missing; where there are any, the caller computes the rows and calls again with these as
@@ -105,6 +106,9 @@ def tier1(
         while source < old.size and old[source] < i:
             items = _put_item(out, items, old[source], old[source + 1], old[source + 2])
             source += 3
+        if _u1(tmost, i) <= horizon:
+            i = end
+            continue
         if limit == NO_LIMIT:
             groups, taken = tsig[i], _u1(tmost, i) - _u1(tchars, i) + 1
             loops = groups & ~steady[6 * state] == 0
@@ -125,7 +129,7 @@ def tier1(
                     i = end
                     continue
                 strict = steady[6 * state + 4] & steady[6 * twin + 4] | steady[6 * state + 5] & steady[6 * twin + 5]
-                if groups & ~strict == 0 and high < 0 and not measured and taken <= steady[6 * twin + 2]:
+                if groups & ~strict == 0 and high < 0 and taken <= steady[6 * twin + 2]:
                     if taken <= most or _u1(tmost, i) < 255:
                         # what the other state takes, but no more characters than `most`
                         reach = max(reach, characters + min(taken, most) + steady[6 * state + 3])

@@ -237,6 +237,31 @@ def _classes(
     return classes
 
 
+def _ways(
+    alphabet: Alphabet, encoding: str, kind: str, base: int, masks: tuple[int, ...]
+) -> tuple[npt.NDArray[np.uint8], list[tuple[str, int, int]]]:
+    """`_classes` for states whose characters move by these masks: few states of a pattern differ in them.
+
+    Of each class (kind, first code, move): first code -1 where all characters below it make that move. The last two
+    classes are the quote, and the bytes that lead nowhere.
+    """
+    key = ("ways", encoding, kind, base, masks)
+    found: Any = alphabet.layouts.get(key)
+    if found is None:
+        groups, entries = _classes(alphabet, encoding, kind, base)
+        numbers: dict[tuple[str, int, int], int] = {}
+        own = []
+        for child, code, below in entries:
+            move, common = next(((k, mask & below) for k, mask in enumerate(masks) if mask & below), (-1, 0))
+            way = (child, -1 if common == below else code, move)
+            own.append(-1 if move < 0 else numbers.setdefault(way, len(numbers)))
+        dead = len(numbers) + 1
+        merged = np.array([*(dead if number < 0 else number for number in own), len(numbers), dead], np.uint8)
+        found = alphabet.layouts[key] = merged[groups], list(numbers)
+    ways: tuple[npt.NDArray[np.uint8], list[tuple[str, int, int]]] = found
+    return ways
+
+
 @cache
 def _children(encoding: str, kind: str) -> tuple[npt.NDArray[np.uint8], list[str]]:
     """Classes of the bytes that may follow in a place below which all is one, and the kind of place after each."""
@@ -349,10 +374,10 @@ class ByteDfa:
         within = [_groups_within(alphabet, encoding, classes) for classes in (loops, mask, strict)]
         return within[0], within[1], most, due, within[2], never
 
-    def capped(self, state: int, characters: int) -> int:
-        """A state from which texts of up to so many characters fare the same; the same one for many states."""
+    def agreement(self, state: int) -> int:
+        """Texts of up to so many characters fare the same from this state and from its `endless`; -1: not known."""
         kind, _, target = self._places[state]
-        return state if kind or not self._counts else self._id(("", -1, self.chars.capped(target, characters)))
+        return -1 if kind or not self._counts else self.chars.agreement(target)
 
     def endless(self, state: int) -> int:
         """A state of the same pattern without upper counts: nearly the same, and one for many."""
@@ -394,17 +419,12 @@ class ByteDfa:
             return groups, [*(self._id((child, -1, char_state)) for child in children), -1]
         chars, ids = self.chars, self._ids
         moves = chars.moves(char_state)
-        groups, entries = _classes(chars.alphabet, self.encoding, kind or "root", max(code, 0))
+        masks = tuple([mask for mask, _ in moves])
+        groups, ways = _ways(chars.alphabet, self.encoding, kind or "root", max(code, 0), masks)
         targets: list[int] = []
-        for child, base, below in entries:
-            for mask, target in moves:
-                common = mask & below
-                if common:
-                    place = (child, -1, target) if common == below else (child, base, char_state)
-                    number = ids.get(place)
-                    targets.append(self._id(place) if number is None else number)
-                    break
-            else:
-                targets.append(-1)
+        for child, base, piece in ways:
+            place = (child, base, moves[piece][1] if base < 0 else char_state)
+            number = ids.get(place)
+            targets.append(self._id(place) if number is None else number)
         accepts = not kind and self._final >= 0 and chars.accepting(char_state)
         return groups, [*targets, self._final if accepts else -1, -1]

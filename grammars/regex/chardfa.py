@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from threading import Lock
 
 from grammars.errors import BudgetExceeded
-from grammars.regex.horizon import ENDLESS, Freely, capped, endless, free, longest
+from grammars.regex.horizon import ENDLESS, Freely, agreement, endless, free, longest
 from grammars.regex.language import Alphabet, Regex, alphabet_for, collect, lower
 from grammars.regex.lengths import meets_length
 from grammars.regex.terms import AND, Term, Terms
@@ -66,7 +66,7 @@ class CharDfa:
         self._moves: list[list[tuple[int, int]] | None] = []
         self._alive: dict[Term, bool] = {}
         self._nearest: dict[int, int] = {}
-        self._capped: dict[tuple[int, int], int] = {}
+        self._endless: dict[int, int] = {}
         self.start = self._state(term)
 
     def _state(self, term: Term) -> int:
@@ -107,20 +107,16 @@ class CharDfa:
         """No text that may follow is longer than this; `horizon.ENDLESS` where that is not known."""
         return longest(self._states[state])
 
-    def capped(self, state: int, characters: int) -> int:
-        """A state from which texts of up to so many characters fare the same; the same one for many states."""
-        known = self._capped.get((state, characters))
-        if known is None:
-            found = capped(self.terms, self._states[state], characters)
-            known = self._capped[state, characters] = self._state(found)
-        return known
+    def agreement(self, state: int) -> int:
+        """Characters up to which texts fare the same from here and from `endless`; -1: not known."""
+        return agreement(self.terms, self._states[state])
 
     def endless(self, state: int) -> int:
         """A state of the same pattern without upper counts: one for many states that are nearly alike."""
-        known = self._capped.get((state, -1))
+        known = self._endless.get(state)
         if known is None:
             known = self._state(endless(self.terms, self._states[state]))
-            known = self._capped[state, -1] = state if known < 0 else known
+            known = self._endless[state] = state if known < 0 else known
         return known
 
     def free(self, state: int) -> Freely:

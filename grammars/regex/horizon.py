@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from grammars.regex.terms import ALT, AND, CAT, CLOSED, EMPTY, FEW, REP, SET, Term, Terms
 
-__all__ = ["ENDLESS", "Freely", "capped", "endless", "free", "longest"]
+__all__ = ["ENDLESS", "Freely", "agreement", "endless", "free", "longest"]
 
 ENDLESS = 1 << 30
 
@@ -38,42 +38,81 @@ def longest(term: Term) -> int:
     return min(ENDLESS, total + own)
 
 
-def capped(terms: Terms, term: Term, characters: int) -> Term:
-    """A term with the same beginnings of texts, and the same texts, up to so many characters, and fewer counts.
-
-    An upper count that they cannot use up is taken away. Only in plain terms: below an intersection or a complement
-    a count decides also whether anything is left at all.
-    """
-    return _capped(terms, term, characters) if term.plain else term
-
-
 def endless(terms: Terms, term: Term) -> Term:
     """A term without upper counts, of a larger language: what many terms, of other counts, nearly are."""
-    return _capped(terms, term, -1)
-
-
-def _capped(terms: Terms, term: Term, characters: int) -> Term:
     if not term.counts:
         return term
     if term.op == CAT:
         parts = []
         while term.op == CAT:
-            parts.append(_capped(terms, term.a, characters))
+            parts.append(endless(terms, term.a))
             term = term.b
-        result = _capped(terms, term, characters)
+        result = endless(terms, term)
         for part in reversed(parts):
             result = terms.cat(part, result)
         return result
-    if term.op == ALT:
-        return terms.alt([_capped(terms, item, characters) for item in term.a])
-    if term.op == AND and characters < 0:
-        return terms.both([_capped(terms, item, characters) for item in term.a])
+    if term.op in (ALT, AND):
+        return (terms.alt if term.op == ALT else terms.both)([endless(terms, item) for item in term.a])
     if term.op == REP:
-        high = term.c
-        if high is not None and high > max(FEW, term.b) and high > characters // max(1, term.a.shortest):
-            high = None
-        return terms.rep(_capped(terms, term.a, characters), term.b, high)
+        return terms.rep(endless(terms, term.a), term.b, None if _is_dropped(term) else term.c)
     return term
+
+
+def _used_up(loop: Term) -> int:
+    """Characters that a loop takes at least before a count is used up that `endless` takes away."""
+    return int(loop.c) * max(1, loop.a.shortest) if loop.c is not None and _is_dropped(loop) else ENDLESS
+
+
+def _is_dropped(loop: Term) -> bool:
+    """Whether `endless` takes the upper count of a repetition away."""
+    return loop.c is not None and loop.c > max(FEW, loop.b)
+
+
+def agreement(terms: Terms, term: Term) -> int:
+    """Texts of up to so many characters fare the same in `term` and in its `endless`: they begin a text of both or of
+    neither, end one of both or of neither, and need as many characters more. -1 where that is not known.
+
+    A loop agrees as long as its count cannot be used up: each body takes a character at least. An intersection with a
+    length, where what follows those characters can always be finished within it.
+    """
+    if not term.counts or term.op not in (CAT, ALT, AND, REP):
+        return ENDLESS
+    if term.ahead or term.behind:
+        return -1
+    if term.op == CAT:
+        found = ENDLESS
+        while term.op == CAT:
+            found = min(found, agreement(terms, term.a))
+            term = term.b
+        return min(found, agreement(terms, term))
+    if term.op == ALT:
+        return min(agreement(terms, item) for item in term.a)
+    if term.op == REP:
+        return min(_used_up(term), agreement(terms, term.a))
+    if len(term.a) != 2:
+        return -1
+    one, length = term.a
+    if one.op == REP and one.a is terms.any_char:
+        one, length = length, one
+    if not (length.op == REP and length.a is terms.any_char and one.plain) or length.b > one.shortest:
+        return -1
+    if length.c is not None and not _is_dropped(length):
+        return -1
+    own: int = ENDLESS if length.c is None else length.c - _most_due(one)
+    return max(-1, min(own, agreement(terms, one)))
+
+
+def _most_due(term: Term) -> int:
+    """After any beginning of a text of a plain term, some text can be finished with so many characters."""
+    if term.op == SET:
+        return 1
+    if term.op == CAT:
+        return max(_most_due(term.a) + int(term.b.shortest), _most_due(term.b))
+    if term.op == ALT:
+        return max(_most_due(item) for item in term.a)
+    if term.op == REP:
+        return max(term.shortest, _most_due(term.a) + max(0, int(term.b) - 1) * int(term.a.shortest))
+    return 0 if term.op == EMPTY else ENDLESS
 
 
 class Freely(NamedTuple):

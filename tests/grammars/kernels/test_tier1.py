@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import random
 from collections import deque
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,3 +191,56 @@ def test_many_tokens_outgrow_the_first_buffers() -> None:
     store = store_of({"type": "string"}, "any", "any")
     for q in range(1, len(store)):
         check(vocab, entries, store, q, 0, -1)
+
+
+COUNTING = (
+    ("^[ab]{0,10}c$", "aaaaaaaaaa"),
+    ("^(?:a-?){0,9}b$", "a-aaa-a-aaa"),
+    ("^(?:[ab.]-?){2,12}$", "a.a-a.a.a-a"),
+    ("^[ab](?:[ab-]{0,11}[ab])?(?:\\.[ab](?:[ab-]{0,9}[ab])?)*$", "a-------a.aaaaaaa"),
+    ("^(?:[ab]+\\.){0,10}[ab]+$", "a.a.a.a.a.a"),
+    ("^(?:(?:a{1,9}b?){1,9}-|b{0,12})$", "aaaaabaaa"),
+    ("^(?:[ab]{0,4}|-)*a.{3}$", "aaa-a"),
+)
+BESIDE = ("", "^[\\s\\S]{0,12}$", "^[\\s\\S]{1,11}$", "^[\\s\\S]{5,13}$", "^[^d]{0,30}$")
+
+
+def runs() -> tuple[Vocabulary, list[bytes | None]]:
+    """Tokens as long as the counts in `COUNTING`, of the same letters; no two of them begin alike for long."""
+    units = (b"a", b"b", b"-", b"ab", b"a-", b"a.", b".")
+    entries: list[bytes | None] = [unit * k for unit in units for k in (1, 2, 5)]
+    letters, draw = (b"a", b"ab", b"ab", b"ab-", b"a-", b"a."), random.Random(0)
+    entries += [bytes(draw.choices(draw.choice(letters), k=k)) for k in range(6, 15) for _ in range(12)]
+    entries += [unit * k + end for unit in (b"a", b"-", b"a.") for k in (1, 4, 9, 12) for end in (b'"', b'a"', b'c",')]
+    entries += [b'"', b"c", b'c"', b"\\n", "é".encode(), None]
+    return Vocabulary.from_bytes(entries, [len(entries) - 1]), entries
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "beside"),
+    [(*counting, BESIDE[(k + j) % len(BESIDE)]) for k, counting in enumerate(COUNTING) for j in range(2)],
+)
+def test_states_that_differ_in_a_count_from_one_whose_row_is_known(pattern: str, text: str, beside: str) -> None:
+    """Along a text whose counts run out, tokens longer than what is left included; with and without a length."""
+    schema: dict[str, Any] = {"type": "string", "pattern": pattern}
+    if beside:
+        schema = {"allOf": [schema, {"pattern": beside}]}
+    store = store_of(schema, "compact", "canonical")
+    vocab, entries = runs()
+    start = next(q for q in range(len(store)) if getattr(store.owner_of(q), "chars", None) and is_pattern(store, q))
+    assert store.count(start)
+    q = start
+    for place, byte in enumerate(text.encode()):
+        if place < 3 or place > len(text) - 2:  # counts are small then, and all of them are kept
+            for high in (-1, len(text) - place):
+                check(vocab, entries, store, q, 0, high)
+        q = int(row_of(store, q)[byte])
+        if q < 0:
+            assert place > 9, "the text ends where the length beside it does"
+            break
+
+
+def is_pattern(store: TerminalStore, q: int) -> bool:
+    """Whether q is the first state of a string with a pattern."""
+    terminal, local = store._owner[q]
+    return local == terminal.start and not terminal.chars.is_universal(local)
