@@ -93,10 +93,12 @@ class JsonLowering:
         spelling: str,
         program: Program | None = None,
         part: int = -1,
+        literals: str = "json",
     ) -> None:
         self.source = source
         self.any_order = property_order == "any"
         self.free = spelling == "any"
+        self._python = literals == "python"  # True, False and None
         self.encoding = "json_any" if self.free else "json"
         self._part = part  # written to lazy nodes, so that their program knows whom to ask
         whole = program is None
@@ -206,7 +208,7 @@ class JsonLowering:
                     )
                     others.extend(self._fresh(node, value.value) if unique else node for node in nodes)
                 else:
-                    for text in _literal(value, union.pointer):
+                    for text in _literal(value, union.pointer, self._python):
                         add(text, done, value.value if unique else _MANY)
             else:
                 only = constant_of(value, self.source) if unique else _MANY
@@ -573,9 +575,11 @@ def _boundaries(name: str, size: int) -> tuple[int, ...]:
     return tuple(offsets)
 
 
-def _literal(literal: LiteralValue, pointer: str) -> list[bytes]:
+def _literal(literal: LiteralValue, pointer: str, python: bool) -> list[bytes]:
     """Spellings of a scalar as json.dumps prints it: an integral float also as the integer that it equals."""
     value = literal.value
+    if python and (value is None or isinstance(value, bool)):
+        return [repr(value).encode()]
     if literal.plain_integer:
         return [str(int(value)).encode()]
     try:

@@ -66,6 +66,7 @@ class Assembly:
         self._sources: list[JsonLowering] = []
         self._options: tuple[str, str] | None = None
         self._lexers: dict[int, Lex] = {}
+        self._lowered: dict[tuple[int, int], tuple[Recipe, int]] = {}
 
     def _expand(self, node: int) -> None:
         with self.program.lock:
@@ -88,14 +89,19 @@ class Assembly:
         return node
 
     def lower(self, recipe: Recipe, following: int) -> int:
-        """A node that reads a text of `recipe` and goes on at `following`."""
+        """A node that reads a text of `recipe` and goes on at `following`: of one recipe there, one node."""
+        known = self._lowered.get((id(recipe), following))
+        if known is not None:
+            return known[1]
         lowering = _LOWERINGS.get(recipe["kind"])
         if lowering is None:
             raise UnsupportedGrammar(
                 f"a grammar of the kind {recipe['kind']!r} cannot be part of another one",
                 "Write the other parts as rules of that grammar.",
             )
-        return lowering(self, recipe, following)
+        node = lowering(self, recipe, following)
+        self._lowered[id(recipe), following] = recipe, node  # with the recipe, so that its id stays its own
+        return node
 
     def language(self, language: Regex, following: int) -> int:
         """A regular language, as one terminal."""
@@ -141,6 +147,7 @@ class Assembly:
             property_order=recipe["property_order"],
             whitespace=options[0],
             spelling=options[1],
+            literals=recipe.get("literals", "json"),
             program=self.program,
             part=len(self._sources),
         )
@@ -327,7 +334,9 @@ def marker_words(recipe: Recipe) -> list[bytes]:
 _OPTIONS: dict[str, set[str]] = {
     "regex": set(),
     "choice": set(),
-    "json": {"property_order", "whitespace", "spelling", "format", "content", "registry", "default_draft"},
+    "json": {
+        "property_order", "whitespace", "spelling", "format", "content", "registry", "default_draft", "literals",
+    },
     "lark": {"start", "parser", "lexer", "regex_flags"},
     "gbnf": {"start"},
     "ebnf": {"start"},
@@ -343,6 +352,7 @@ _LOWERINGS: dict[str, Lowering] = {
     "ebnf": _ebnf,
     "substring": _substring,
     "words": _regex,
+    "strings": _regex,
     "then": _then,
     "either": _either,
     "both": _both,

@@ -29,6 +29,10 @@ def regular(recipe: Recipe, *, most_words: int = _FEW_WORDS) -> Regex | None:
         return Regex.literals(source) if len(source) <= most_words else None
     if kind == "words":
         return _words(recipe)
+    if kind == "strings":
+        from grammars.combine.arguments import strings  # above us: it compiles recipes
+
+        return strings(recipe)
     if kind in ("then", "either", "both"):
         parts = [regular(part, most_words=most_words) for part in source]
         known = [part for part in parts if part is not None]

@@ -100,9 +100,11 @@ def _format(given: str | ToolFormat, tokenizer: Any) -> ToolFormat:
 
 def _read(chosen: ToolFormat, known: dict[str, Tool], text: str) -> ToolReply:
     try:
-        outside, found = read_reply(chosen, text)
+        outside, found = read_reply(chosen, text, known)
+        if chosen.values is not None:
+            found = [(name, chosen.values(known[name], arguments)) for name, arguments in found]
         return ToolReply(outside, tuple(known[name].call(arguments) for name, arguments in found))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, SyntaxError) as error:
         if isinstance(error, ParseError):
             raise
         raise ParseError(f"a tool call of the format {chosen.name!r} is not whole", text) from error

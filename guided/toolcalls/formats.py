@@ -13,6 +13,8 @@ deepseek      DeepSeek V3, R1                         <begin><one>function<sep>n
 deepseek_v31  DeepSeek V3.1                           <begin><one>name<sep>{...}<end>...
 granite       Granite 3                               <|tool_call|>[{"name": ..., "arguments": ...}, ...]
 phi4          Phi-4 mini                              <|tool_call|>[...]<|/tool_call|>
+pythonic      Llama 3.2 and 4, and others             [name(city="Bern", days=2), ...]             (`spelled`)
+qwen3_coder   Qwen 3 Coder                            <tool_call>\\n<function=name>\\n<parameter=...  (`spelled`)
 fenced        any model that is told to               ```json\\n[{"name": ..., "arguments": ...}, ...]\\n```
 """
 
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,14 @@ from grammars import Grammar, Tag, compile_choice, compile_json_schema, compile_
 from grammars.combine import either, repeat, then
 from guided.markers import Markers
 from guided.toolcalls.definitions import Tool
+from guided.toolcalls.spelled import (
+    calls_opened,
+    pythonic_tags,
+    read_pythonic,
+    read_tagged,
+    tagged_call,
+    tagged_values,
+)
 
 __all__ = ["FORMATS", "ToolFormat", "detect", "read_reply"]
 
@@ -42,6 +52,8 @@ class ToolFormat:
     `trigger`, `end`: texts around a region. `body(tools, markers, parallel, options)`: what stands between them, one
     call or a list of them; `read(text)`: the calls of such a body. `several`: a region holds several calls, so
     that at most one region is written. `signs`: texts in a chat template that tell of the format; the most wins.
+    `regions`, where given, makes all regions instead of trigger, body and end, and `opens(names)` is the pattern of the
+    places at which they begin. `values(tool, arguments)` makes values of arguments that are read as texts.
     """
 
     name: str
@@ -52,9 +64,14 @@ class ToolFormat:
     several: bool = False
     signs: tuple[str, ...] = ()
     bare: str = ""  # text with which a call may begin without the trigger; part of the body
+    regions: Callable[[Sequence[Tool], Markers, bool, Options], list[Tag]] | None = None
+    opens: Callable[[Iterable[str]], str] | None = None
+    values: Callable[[Tool, dict[str, str]], dict[str, Any]] | None = None
 
     def tags(self, tools: Sequence[Tool], markers: Markers, parallel: bool, options: Options) -> list[Tag]:
         """The regions of the format."""
+        if self.regions is not None:
+            return self.regions(tools, markers, parallel, options)
         body = self.body(tools, markers, parallel, options)
         end = markers.end(self.end) if self.end else None
         tags = [Tag(markers.marker(self.trigger), body, end)]
@@ -201,22 +218,27 @@ _read_deepseek = _read_named(f"{_ONE}function{_SEP}", "\n```json\n", f"\n```{_DO
 _read_deepseek_v31 = _read_named(_ONE, _SEP, _DONE)
 
 
-def read_reply(one: ToolFormat, text: str) -> tuple[str, Calls]:
-    """The text outside of the calls, and the calls.
+def read_reply(one: ToolFormat, text: str, names: Iterable[str] = ()) -> tuple[str, Calls]:
+    """The text outside of the calls, and the calls. `names`: of the tools.
 
     Errors: `ValueError` or `KeyError` for a call that is not whole.
     """
     outside, found, at = "", [], 0
-    starts = [start for start in (one.trigger, one.bare) if start]
-    while places := [(text.index(start, at), start) for start in starts if start in text[at:]]:
-        place, start = min(places)
-        outside += text[at:place]
-        calls, at = one.read(text, place + (0 if start == one.bare else len(start)))
+    starts = [re.escape(start) for start in (one.trigger, one.bare) if start]
+    opening = re.compile(one.opens(names) if one.opens else "|".join(starts))
+    while (match := opening.search(text, at)) is not None:
+        bare = bool(one.bare) and match.group() == one.bare
+        outside += text[at : match.start()]
+        calls, at = one.read(text, match.start() if bare else match.end())
         found += calls
-        if one.end and start == one.trigger:
-            match = _BLANKS.match(text, at)
-            at = text.index(one.end.strip(), match.end() if match else at) + len(one.end.strip())
+        if one.end and not bare:
+            blanks = _BLANKS.match(text, at)
+            at = text.index(one.end.strip(), blanks.end() if blanks else at) + len(one.end.strip())
     return outside + text[at:], found
+
+
+def _no_body(tools: Sequence[Tool], markers: Markers, parallel: bool, options: Options) -> Grammar:
+    raise NotImplementedError("a format with regions of its own has no single body")
 
 
 FORMATS: dict[str, ToolFormat] = {
@@ -231,6 +253,25 @@ FORMATS: dict[str, ToolFormat] = {
         ToolFormat("granite", "<|tool_call|>", _list, _read_json, several=True, signs=("<|tool_call|>",)),
         ToolFormat(
             "phi4", "<|tool_call|>", _list, _read_json, "<|/tool_call|>", True, ("<|tool_call|>", "<|/tool_call|>")
+        ),
+        ToolFormat(
+            "pythonic",
+            "[",
+            _no_body,
+            read_pythonic,
+            several=True,
+            signs=("func_name1(params_name1=",),
+            regions=pythonic_tags,
+            opens=calls_opened,
+        ),
+        ToolFormat(
+            "qwen3_coder",
+            "<tool_call>",
+            tagged_call,
+            read_tagged,
+            "</tool_call>",
+            signs=("<tool_call>", "<function=", "<parameter="),
+            values=tagged_values,
         ),
         ToolFormat("fenced", "```json", _list, _read_json, "\n```", several=True),
     )
