@@ -1,9 +1,10 @@
 """A machine that reads the digits of a number, with or without a point: a part of which `numbers` makes its automata.
 
 A machine has `start`, `step(state, byte)` (None: dead), `accepting(state)`, `live(state)`, `distance(state)` (digits to
-the nearest number) and `farthest` (a bound on that). It reads a magnitude (the sign has been read) and keeps just what
-the verdict needs: how the digits so far compare with each bound, and their remainder. In `Plain` nothing is searched:
-with t digits to come the values in reach form an interval, which must hold a number with the right remainder.
+the nearest number), `farthest` (a bound on that) and `freely(state)` (so many digits may follow, whichever they are).
+It reads a magnitude (the sign has been read) and keeps just what the verdict needs: how the digits so far compare with
+each bound, and their remainder. In `Plain` nothing is searched: with t digits to come the values in reach form an
+interval, which must hold a number with the right remainder.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Plain:
         self.divisors = divisors
         self.resolution = size = max(places(x) for x in (low[0], high[0] if high else _ZERO, *divisors.all))
         self.unit = 10**size
+        self.whole = divisors.in_units(self.unit)
         self.low = _Digits(*low, size)
         self.high = None if high is None else _Digits(*high, size)
         self.modulus = lcm(*(int(value * self.unit) for value in divisors.all))
@@ -87,9 +89,18 @@ class Plain:
         # Digits behind the point that can make a difference: one more than the resolution stands for a tail.
         self.depth = 0 if fraction == 0 else size + 1 if self.fraction is None or self.fraction > size else size
         # Digits before the point that reach every remainder.
-        self.spread = len(str(self.modulus)) + 1
+        self.spread = len(str(self.reduced[size])) + 1
         self.most_whole = MAX_WHOLE
-        if self.reduced[size] > LARGE_MODULUS:  # each remainder at each place would be a state
+        large = self.reduced[size] > LARGE_MODULUS
+        # Is there a number among those of enough digits, where no bound is left? One with a point if it must be there.
+        grid = 1 if pointed else self.unit
+        self.some = self.whole.some(1, None, 0, grid)
+        # A point never leads to a number sooner: there may be none, or only zeros behind it.
+        zeros = divisors.step is not None and divisors.step.denominator == 1 and not pointed
+        self.whole_only = fraction == 0 or zeros
+        self._near: dict[int, int] = {}  # digits to the nearest number by remainder, where no bound is left
+        self.endless = large and self.some and high is None and not pointed
+        if large:  # each remainder at each place would be a state
             self.most_whole = min(MAX_WHOLE, max(MAX_PLACES, self.low.whole + self.spread))
         # Above every bound, one digit more changes nothing, but for the point that must come in time.
         self.plateau = max(self.low.whole, 0 if fraction == 0 else self.most_whole) + 1
@@ -168,6 +179,8 @@ class Plain:
         if phase == 2:
             left = max(self.resolution - count, 0)
             return self._within(left, min(left + 1, self._room(count, left)), low, high, rest, tail)
+        if self.some and phase == 0 and count and self.spread <= self._beyond(count):
+            return True
         return any(
             self._reachable(state, more, self.depth) or (not self.pointed and self._reachable(state, more, 0))
             for more in self._lengths(state)
@@ -182,15 +195,31 @@ class Plain:
                 if self._within(left, more, low, high, rest, tail):
                     return more
             raise AssertionError("a live state reaches a number")
+        if phase == 0 and low == 1 and self.endless and self.whole_only and count >= self.low.whole:
+            near = self._near.get(rest)
+            if near is None:
+                near = self._near[rest] = next(more for more in self._lengths(state) if self._reachable(state, more, 0))
+            return near
         best = self.farthest + 1
         for more in self._lengths(state):
             if more >= best:
                 break
             if not self.pointed and self._reachable(state, more, 0):
                 return more
-            behind = range(1, min(max(self.depth, 1), best - more - 2) + 1) if self.fraction != 0 else ()
+            behind = () if self.whole_only else range(1, min(max(self.depth, 1), best - more - 2) + 1)
             best = next((more + 1 + f for f in behind if self._reachable(state, more, f)), best)
         return best
+
+    def freely(self, state: State) -> int:
+        """How many digits may follow, whichever they are; said only of what has no upper bound and a large modulus."""
+        return 255 if self.endless and state[0] == 0 and state[1] else 0
+
+    def _beyond(self, count: int) -> int:
+        """So many digits of the whole part may be chosen freely, after those that reach the lower bound, and stay below
+        the upper one."""
+        whole = max(count, self.low.whole)
+        most = self.high.whole - 1 if self.high else whole + self.spread
+        return min(most, self.most_whole if self.pointed else most) - whole
 
     def _room(self, count: int, left: int) -> int:
         """How many more digits may be written behind the point, as far as it matters."""
@@ -241,4 +270,4 @@ class Plain:
         first += low_tight and self.low.is_open and first == self.low.rest(left)
         last -= high_tight and self.high is not None and self.high.is_open
         last = min(last, 10**left - 1)
-        return self.divisors.some(-(-first // grid), last // grid, start=rest * 10**left, stride=grid, unit=self.unit)
+        return self.whole.some(-(-first // grid), last // grid, rest * 10**left, grid)

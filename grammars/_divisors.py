@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import gcd, lcm, log2
 from typing import NamedTuple
 
-__all__ = ["Divisors", "least_common_multiple", "places"]
+__all__ = ["Divisors", "WholeDivisors", "least_common_multiple", "places"]
 
 
 class Divisors(NamedTuple):
@@ -37,9 +37,25 @@ class Divisors(NamedTuple):
         Those divided by the step are a progression of y; a banned divisor takes a residue class out of it. Classes
         that leave a gap at all leave one in any 2**k consecutive terms (Crittenden and Vanden Eynden, 1970).
         """
-        period, banned = 1, [int(value * unit) for value in self.banned]
+        return self.in_units(unit).some(first, last, start, stride)
+
+    def in_units(self, unit: int) -> WholeDivisors:
+        """The same for multiples of 1 / unit, in which all divisors are whole."""
+        step = None if self.step is None else int(self.step * unit)
+        return WholeDivisors(step, tuple(int(value * unit) for value in self.banned))
+
+
+class WholeDivisors(NamedTuple):
+    """As `Divisors`, of integers."""
+
+    step: int | None
+    banned: tuple[int, ...]
+
+    def some(self, first: int, last: int | None, start: int, stride: int) -> bool:
+        """See `Divisors.some`."""
+        period, banned = 1, self.banned
         if self.step is not None:
-            modulus = int(self.step * unit)
+            modulus = self.step
             shared = gcd(stride, modulus)
             if start % shared:
                 return False

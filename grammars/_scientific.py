@@ -278,6 +278,10 @@ class Scientific:
                 return target
         return None
 
+    def freely(self, state: State) -> int:
+        """Nothing is said of what has an exponent."""
+        return 0
+
     def distance(self, state: State) -> int:
         """Bytes to a near number, from a live state; some next byte lowers it by one."""
         steps = 0

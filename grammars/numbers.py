@@ -24,8 +24,7 @@ spelling="any" is every RFC 8259 spelling of a value that satisfies the constrai
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -33,15 +32,21 @@ from math import inf, nextafter
 from sys import float_info
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from grammars._digits import MAX_FRACTION, MAX_WHOLE, End, Plain, State
 from grammars._divisors import Divisors, least_common_multiple, places
 from grammars._scientific import Scientific
+from grammars.bytegroups import GROUP_OF_BYTE
 
 __all__ = ["NumberDfa", "number_dfa"]
 
-_DEAD_ROW = array("i", [-1]) * 256
 _MAX_STEP = 100
 _BYTES = b"0123456789.eE+-"
+_CLASSES = np.full(256, len(_BYTES), np.uint8)
+_CLASSES[list(_BYTES)] = range(len(_BYTES))
+_DIGITS = 1 << GROUP_OF_BYTE[0x30]
 _FAR = 1 << 30
 _BIGGEST = (Fraction(repr(float_info.max)), False)
 _SMALLEST = (Fraction(5, 10**324), False)
@@ -59,6 +64,7 @@ class _Machine(Protocol):
     def accepting(self, state: State) -> bool: ...
     def live(self, state: State) -> bool: ...
     def distance(self, state: State) -> int: ...
+    def freely(self, state: State) -> int: ...
 
 
 class _Part:
@@ -103,7 +109,7 @@ class NumberDfa:
         self._farthest = 1 + max((m.farthest for m in (*positive, *negative)), default=0)
         self._ids: dict[State, int] = {}
         self._states: list[State] = []
-        self._rows: list[array[int] | None] = []
+        self._targets: list[list[int] | None] = []
         # A state: (negative?, state of each machine or None); the start belongs to no sign yet.
         self.start = self._id((None,))
 
@@ -112,7 +118,7 @@ class NumberDfa:
         if number is None:
             number = self._ids[state] = len(self._states)
             self._states.append(state)
-            self._rows.append(None)
+            self._targets.append(None)
         return number
 
     def _begin(self, negative: bool) -> State:
@@ -144,31 +150,53 @@ class NumberDfa:
         pairs = zip(self._parts[parts[0]], parts[1:], strict=True)
         return min((part.distance(own) for part, own in pairs if own is not None), default=_FAR)
 
-    def row(self, state: int) -> array[int]:
+    def row(self, state: int) -> list[int]:
         """The 256 targets of a state, -1 dead."""
-        return self._rows[state] or self._fill(state)
+        targets = self._following(state)
+        return [targets[group] for group in _CLASSES.tolist()]
 
-    def _fill(self, state: int) -> array[int]:
-        row = _DEAD_ROW[:]
+    def classes(self, state: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
+        """A class of each byte, and a target of each class."""
+        return _CLASSES, self._following(state)
+
+    def following(self, state: int) -> Collection[int]:
+        """The targets of a state."""
+        return {target for target in self._following(state) if target >= 0}
+
+    def steady(self, state: int) -> tuple[int, int, int, int, int, int]:
+        """See `ByteDfa.steady`. Where any digits may follow for ever, tokens of digits need no stepping: of a large
+        divisor each would lead to a state of its own. A number may end on the way, and go on there as well."""
+        parts = self._states[state]
+        if parts[0] is None:
+            return 0, 0, 0, 0, 0, 0
+        pairs = zip(self._parts[parts[0]], parts[1:], strict=True)
+        most = max((part.machine.freely(own) for part, own in pairs if own is not None), default=0)
+        return 0, _DIGITS if most else 0, most, self._farthest, 0, 0
+
+    def _following(self, state: int) -> list[int]:
+        return self._targets[state] or self._fill(state)
+
+    def _fill(self, state: int) -> list[int]:
+        row = [-1] * (len(_BYTES) + 1)
         parts = self._states[state]
         if parts[0] is None:
             negative = self._begin(True)
             if any(part is not None for part in negative[1:]):
-                row[0x2D] = self._id(negative)
+                row[_BYTES.index(b"-")] = self._id(negative)
             parts = self._begin(False)
         sign, dead = parts[0], (None,) * len(_BYTES)
         rows = [
             dead if own is None else part.moves(own) for part, own in zip(self._parts[sign], parts[1:], strict=True)
         ]
-        for byte, targets in zip(_BYTES, zip(*rows, strict=True), strict=False):
-            if row[byte] < 0 and any(target is not None for target in targets):
-                row[byte] = self._id((sign, *targets))
-        self._rows[state] = row
+        for place, targets in enumerate(zip(*rows, strict=True)):
+            if row[place] < 0 and any(target is not None for target in targets):
+                row[place] = self._id((sign, *targets))
+        self._targets[state] = row
         return row
 
     def is_empty(self) -> bool:
         """No number at all?"""
-        return max(self.row(self.start)) < 0
+        return max(self._following(self.start)) < 0
 
 
 def number_dfa(
@@ -264,7 +292,9 @@ def _any_machines(form: str, low: tuple[Fraction, bool], high: End, divisors: Di
     zero = low == _ZERO
     if form == "plain":
         return [Plain(low, high, divisors, 0)]
-    if low == _ABOVE_ZERO and (high is None or high[0] > _TINY[0]):
+    if low == _ABOVE_ZERO and divisors.step is not None:
+        low = (Fraction(1, 10 ** places(divisors.step)), False)
+    elif low == _ABOVE_ZERO and (high is None or high[0] > _TINY[0]):
         low = _TINY
     machines: list[_Machine] = [Plain(low, high, divisors, None)]
     least, most = max(low if low[0] else _SMALLEST, _SMALLEST), min(high or _BIGGEST, _BIGGEST, key=_upper)
