@@ -1,6 +1,6 @@
 """Mask times on the ready Lark grammars beside llguidance's Lark, paired: both engines, the same tokens, in turns.
 
-    python benchmarks/grammar_masks.py [--tokenizer DIR] [--documents N] [--out FILE]
+    python benchmarks/grammar_masks.py [--tokenizer DIR] [--documents N] [--out FILE] [GRAMMAR ...]
 
 Documents: the accepted examples of `grammars.library`, and derivations of its grammars that lark accepts. A document
 counts where both engines accept it; the first of five passes over it is cold (rows are computed), the others are warm.
@@ -49,7 +49,7 @@ def documents(name: str, count: int) -> list[str]:
     return [*found.accepted, *derived[:count]]
 
 
-def measure(vocab: Vocabulary, tokenizer: Any, count: int) -> dict[str, Any]:
+def measure(vocab: Vocabulary, tokenizer: Any, count: int, names: list[str]) -> dict[str, Any]:
     """Microseconds of each mask by grammar, engine and pass; how many documents counted."""
     import llguidance.hf
     from llguidance import LLMatcher
@@ -58,7 +58,7 @@ def measure(vocab: Vocabulary, tokenizer: Any, count: int) -> dict[str, Any]:
     words = (max(vocab.size, theirs_tokenizer.vocab_size) + 31) // 32
     row, other = np.zeros(vocab.words, np.int32), np.zeros(words, np.int32)
     out: dict[str, Any] = {}
-    for name in library.names():
+    for name in names or library.names():
         found = library.load(name)
         if found.language != "lark":
             continue
@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", default="")
     parser.add_argument("--documents", type=int, default=30)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("names", nargs="*", metavar="GRAMMAR", help="of the library; all where none is given")
     arguments = parser.parse_args()
     if arguments.tokenizer:
         from transformers import AutoTokenizer
@@ -162,7 +163,7 @@ def main() -> None:
     vocab = Vocabulary.from_tokenizer(tokenizer)
     warm = Matcher(library.load("arithmetic").compile(), vocab)  # machine code is compiled before anything is timed
     warm.fill_mask(np.zeros(vocab.words, np.int32))
-    found = measure(vocab, tokenizer, arguments.documents)
+    found = measure(vocab, tokenizer, arguments.documents, arguments.names)
     text = json.dumps({"tokenizer": vocab.size, **found}, indent=1)
     if arguments.out:
         arguments.out.write_text(text)
