@@ -23,7 +23,17 @@ from grammars.automaton.terminals import TerminalStore
 from grammars.bytegroups import GROUP_OF_BYTE
 from grammars.kernels import layout as at
 from grammars.kernels.lrcosts import NEVER, terminal_tokens
-from grammars.kernels.tier1 import copy_row, cut, enter, measure_trie, merge, rehash, tier1
+from grammars.kernels.tier1 import (
+    children_apart,
+    copy_row,
+    cut,
+    enter,
+    measure_trie,
+    merge,
+    rehash,
+    sort_frontier,
+    tier1,
+)
 from grammars.vocabulary import Vocabulary
 
 __all__ = ["CONTEXT", "MASK_FUEL", "Rows", "Table", "Tier1", "put_array"]
@@ -157,11 +167,7 @@ class Tier1:
         self._merged = _merge_buffers(2048)
         self._work = np.zeros(16384, np.int64)
         self._blocks: Callable[[int], npt.NDArray[np.bool_] | None] | None = None
-        parents = np.maximum(vocab.trie_parent, 0)
-        parents[0] = len(parents)  # the root is nobody's child
-        self._children: Int32 = np.argsort(parents, kind="stable").astype(np.int32)
-        self._child_count = np.bincount(parents, minlength=len(parents) + 1)[:-1]
-        self._child_start = np.cumsum(self._child_count) - self._child_count
+        self._below, self._byte_starts = np.zeros(4096, np.int32), np.zeros(257, np.int64)
         self._out = np.zeros(4096, np.int32)
         self._levels = np.zeros(3 * (vocab.max_token_bytes + 3), np.int64)
         self._stretches, self._holes = np.zeros(1 << 14, np.int64), np.zeros(1 << 14, np.int64)
@@ -290,7 +296,7 @@ class Tier1:
             if blocked is None:
                 root = self._append(*self._merged_below(self.front.data, first + low, first + high))
             else:
-                root = self._merge_apart(frontier[low:high, 0], blocked)
+                root = self._merge_apart(first + low, first + high, blocked)
             self.root1.extend((label, root))
         return first_root, self.root1.n // 2 - first_root
 
@@ -317,17 +323,17 @@ class Tier1:
         self.mlist.extend(mlist)
         return root
 
-    def _merge_apart(self, nodes: Int32, blocked: npt.NDArray[np.bool_]) -> int:
+    def _merge_apart(self, first: int, stop: int, blocked: npt.NDArray[np.bool_]) -> int:
         """As `_merge` for one label, without the children by `blocked` bytes: those would only go on with the token,
         which for a name or a text is nearly the whole vocabulary."""
         trie_byte, trie_token, _, dup = self._trie
-        starts, counts = self._child_start[nodes], self._child_count[nodes]
-        ends = np.cumsum(counts)
-        places = np.repeat(starts - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
-        below = self._children[places]
-        below = below[~blocked[trie_byte[below]]]
-        below = below[np.argsort(trie_byte[below], kind="stable")]
-        cuts = [0, *(np.flatnonzero(np.diff(trie_byte[below])) + 1).tolist(), len(below)] if len(below) else [0]
+        known, starts = blocked.view(np.uint8), self._byte_starts
+        while True:
+            count = int(children_apart(self._address, self.front.data, first, stop, known, starts, self._below))
+            if count <= self._below.size:
+                break
+            self._below = np.zeros(2 * count, np.int32)
+        below, cuts = self._below[:count], [*dict.fromkeys(starts.tolist())]
         parts = [(np.zeros(1, np.uint8), np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(0, np.int32))]
         offset, listed = 1, 0
         for low, high in itertools.pairwise(cuts):
@@ -572,14 +578,18 @@ class Tier1:
         """Number of a new entry: a copy of the row, the frontier and the merged tries below it (`bare`: without)."""
         if bare:
             found = found[:0]
-        inner = self._trie_end[found[:, 0]] > found[:, 0] + 1
-        ordered = np.concatenate([found[inner][np.argsort(found[inner][:, 1], kind="stable")], found[~inner]])
-        flat = np.ascontiguousarray(ordered[:, :2].reshape(-1))
-        key = blake2b(flat.data, digest_size=16).digest()
-        known = None if self._blocks is not None else self._fronts.get(key)
+        flat = np.zeros(2 * len(found), np.int32)
+        items = np.ascontiguousarray(found if found.shape[1] == 3 else np.pad(found, ((0, 0), (0, 1)))).reshape(-1)
+        labels = np.zeros(int(found[:, 1].max(initial=-1)) + 2, np.int64)
+        parents = int(sort_frontier(self._address, items, labels, flat))
+        if self._blocks is None:
+            key = blake2b(flat.data, digest_size=16).digest()
+            known = self._fronts.get(key)
+        else:  # of a lexer, where only the tries below are looked at
+            flat, known = flat[: 2 * parents], None
         if known is None:
-            first, parents = self.front.extend(flat) // 2, int(inner.sum())
-            known = first, parents, len(found), *self._merge(ordered[:parents], first)
+            first = self.front.extend(flat) // 2
+            known = first, parents, len(flat) // 2, *self._merge(flat.reshape(-1, 2)[:parents], first)
             if self._blocks is None:
                 self._fronts[key] = known
         if not self._left:

@@ -303,6 +303,75 @@ def measure_trie(tbyte: U8, tparent: I32, group: U8, work: I32, signature: I64, 
 
 
 @kernel
+def sort_frontier(address, items: I32, counts: I64, out: I32):
+    """Write node and label of each item [n, 3] to `out` [n, 2]: those with children first, by label, then the others.
+
+    counts: int64 scratch, zero, one more than there are labels. Returns how many have children.
+    """
+    ctx = _context(address)
+    tend = _i32(ctx, TEND)
+    total = items.size // 3
+    for k in range(total):
+        if _i4(tend, items[3 * k]) > items[3 * k] + 1:
+            counts[items[3 * k + 1] + 1] += 1
+    for k in range(1, counts.size):
+        counts[k] += counts[k - 1]
+    parents = counts[counts.size - 1]
+    rest = np.int64(parents)
+    for k in range(total):
+        node, label = items[3 * k], items[3 * k + 1]
+        if _i4(tend, node) > node + 1:
+            at = counts[label]
+            counts[label] += 1
+        else:
+            at = rest
+            rest += 1
+        out[2 * at], out[2 * at + 1] = node, label
+    return parents
+
+
+@kernel
+def children_apart(address, front: I32, first, stop, blocked: U8, counts: I64, out: I32):
+    """Write the children of the frontier nodes [first, stop) to `out`, by their bytes, but for those of `blocked`.
+
+    counts: int64[257], becomes the places where the children of each byte begin, and their number. The number; where
+    it exceeds out.size, nothing is valid: come again with more room.
+    """
+    ctx = _context(address)
+    tbyte, tend = _u8(ctx, TBYTE), _i32(ctx, TEND)
+    for b in range(257):
+        counts[b] = 0
+    for k in range(first, stop):
+        i, end = np.int64(front[2 * k]), np.int64(_i4(tend, front[2 * k]))
+        j = i + 1
+        while j < end:
+            b = np.int64(_u1(tbyte, j))
+            if blocked[b] == 0:
+                counts[b] += 1
+            j = np.int64(_i4(tend, j))
+    total = np.int64(0)
+    for b in range(257):
+        own = counts[b]
+        counts[b] = total
+        total += own
+    if total > out.size:
+        return total
+    for k in range(first, stop):
+        i, end = np.int64(front[2 * k]), np.int64(_i4(tend, front[2 * k]))
+        j = i + 1
+        while j < end:
+            b = np.int64(_u1(tbyte, j))
+            if blocked[b] == 0:
+                out[counts[b]] = j
+                counts[b] += 1
+            j = np.int64(_i4(tend, j))
+    for b in range(256, 0, -1):
+        counts[b] = counts[b - 1]
+    counts[0] = 0
+    return total
+
+
+@kernel
 def merge(address, front: I32, first, stop, mbyte: U8, mend: I32, mtok: I32, mlist: I32, work: I64):
     """Lay the sub-tries below the frontier nodes [first, stop) over each other, in preorder.
 
