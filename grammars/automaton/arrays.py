@@ -31,7 +31,11 @@ class GrowArray:
         """Make room for `extra` more entries."""
         need = self.n + extra
         if need > self.data.size:
-            grown = np.full(max(need, 2 * self.data.size), self.fill, self.data.dtype)
+            size = max(need, 2 * self.data.size)
+            # pages of zeros cost nothing until they are written to
+            grown = np.empty(size, self.data.dtype) if self.fill else np.zeros(size, self.data.dtype)
+            if self.fill:
+                grown[self.n :] = self.fill
             grown[: self.n] = self.data[: self.n]
             self.data = grown
             self.address = address(grown)
