@@ -22,7 +22,8 @@ from grammars.errors import BudgetExceeded
 from grammars.kernels import layout as at
 from grammars.kernels.costs import NEVER, solve_costs, spelling_costs
 from grammars.kernels.tier1 import insert, rehash
-from grammars.terminalmasks import MASK_FUEL, Rows, Table, Tier1, put_array
+from grammars.rowblocks import Rows, Table
+from grammars.terminalmasks import MASK_FUEL, Tier1, put_array
 from grammars.vocabulary import Vocabulary
 
 __all__ = ["Binding", "Table", "Tier1", "binding_for"]

@@ -2,14 +2,12 @@
 
 `Tier1` computes rows, frontiers and merged tries when a kernel asks (`kernels.tier1`), and shares what states have in
 common: one pass for all lengths of a counted string, one row for states that differ in a count which no token reaches.
-Rows live in blocks that are never moved, since kernels and other matchers hold their addresses.
+Rows live in blocks that are never moved (`rowblocks`), since kernels and other matchers hold their addresses.
 """
 
 from __future__ import annotations
 
 import itertools
-import threading
-import weakref
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -27,16 +25,15 @@ from grammars.kernels.tier1 import (
     children_apart,
     copy_row,
     cut,
-    enter,
     measure_trie,
     merge,
-    rehash,
     sort_frontier,
     tier1,
 )
+from grammars.rowblocks import Rows, Table
 from grammars.vocabulary import Vocabulary
 
-__all__ = ["CONTEXT", "MASK_FUEL", "Rows", "Table", "Tier1", "put_array"]
+__all__ = ["CONTEXT", "MASK_FUEL", "Tier1", "put_array"]
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -46,7 +43,6 @@ UInt16 = npt.NDArray[np.uint16]
 CONTEXT = 128
 MASK_FUEL = 50_000_000
 _OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megabyte each
-_POOL_BYTES = 64 << 20
 _MANY_STATES = 3_000  # of a terminal without competitors: from there on bytes are counted rather than tokens
 _STEPS = 20_000  # for the fewest tokens from a state
 _MANY_ENDS = 2_000  # trie nodes at which a terminal may end
@@ -64,74 +60,6 @@ class Open(NamedTuple):
     needs: UInt16  # of each token, or empty
     reach: int  # no token takes and leaves due more characters
     alike: int  # a state of the same
-
-
-class _Pool:
-    """Blocks of packed rows, handed on from dropped grammars to new ones: fresh memory costs a page fault per 4 KB."""
-
-    def __init__(self) -> None:
-        self._free: dict[int, list[Int32]] = {}
-        self._lock = threading.Lock()
-
-    def take(self, size: int) -> Int32:
-        with self._lock:
-            free = self._free.get(size)
-            if free:
-                return free.pop()
-        return np.empty(size, np.int32)
-
-    def give(self, blocks: list[Int32]) -> None:
-        with self._lock:
-            for block in blocks:
-                free = self._free.setdefault(block.size, [])
-                if len(free) * block.nbytes < _POOL_BYTES:
-                    free.append(block)
-
-
-_pool = _Pool()
-
-
-class Rows:
-    """Packed rows in blocks; addresses stay valid as long as this object lives."""
-
-    def __init__(self, words: int) -> None:
-        self.words = words
-        self._blocks: list[Int32] = []
-        weakref.finalize(self, _pool.give, self._blocks)
-
-    def block(self) -> tuple[int, int]:
-        """(address, rows) of a further block: 8 rows, later 64."""
-        rows = 8 if len(self._blocks) < 16 else 64
-        block = _pool.take(rows * self.words)
-        self._blocks.append(block)
-        return address(block), rows
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return sum(block.nbytes for block in self._blocks)
-
-
-class Table:
-    """Open-addressing table from int64 keys to int64 values, grown by rehashing."""
-
-    def __init__(self, size: int = 256) -> None:
-        self.keys: Int64 = np.zeros(size, np.int64)
-        self.values: Int64 = np.zeros(size, np.int64)
-        self.n = 0
-
-    def enter(self, q: int, low: int, high: int, limit: int, value: int) -> None:
-        """Enter the number of a tier-1 entry."""
-        if 2 * self.n >= self.keys.size:
-            self.grow()
-        enter(self.keys, self.values, q, low, high, limit, value)
-        self.n += 1
-
-    def grow(self) -> None:
-        """Twice the size, in new arrays: readers of the old ones see what they held."""
-        keys, values = np.zeros(2 * self.keys.size, np.int64), np.zeros(2 * self.keys.size, np.int64)
-        rehash(self.keys, self.values, keys, values)
-        self.keys, self.values = keys, values
 
 
 def put_array(ctx: Int64, slot: int, array: npt.NDArray[Any]) -> None:
