@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--tokens", type=int, default=24)
     parser.add_argument("--drafters", default="auto,forced,schema,lookup,recall,recycling,trigram")
-    parser.add_argument("--narrow", default="auto", choices=["auto", "packed", "off"])
+    parser.add_argument("--narrow", default="auto", choices=["auto", "off"])
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -126,14 +126,14 @@ def main() -> None:
     parser.add_argument("--assume", type=float, default=None, help="what a pass of 16 tokens costs")
     parser.add_argument("--out", type=Path, default=None, help="JSON lines of every measurement")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--narrow", default="auto", choices=["auto", "packed", "off"], help="see guided.generate")
+    parser.add_argument("--narrow", default="auto", choices=["auto", "off"], help="see guided.generate")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     now = time.process_time if options.threads == 1 else time.perf_counter
     loaded = load()
     wanted = [task for kind in options.kinds.split(",") for task in TASKS if task.kind == kind]
     written = {task.name: reference(task, loaded, options.tokens) for task in wanted}
-    products = None if options.narrow == "off" else products_of(loaded.model, options.narrow)
+    products = None if options.narrow == "off" else products_of(loaded.model)
     if options.assume is not None:
         costs._known[loaded.model] = {products: Assumed(options.assume)}
     warm_up(loaded, options.narrow)

@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from guided.speculation.narrow import Products, product_of
+from guided.speculation.narrow import Products, products_for
 
 __all__ = ["MOST", "lean_layers"]
 
@@ -90,10 +90,9 @@ def _forward(layer: Any, products: Products | None) -> Callable[..., Any]:
     own = layer.forward
     attention, mlp = layer.self_attn, layer.mlp
     first, second = layer.input_layernorm, layer.post_attention_layernorm
-    q_of, k_of, v_of, o_of = (
-        product_of(m, products) for m in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
-    )
-    gate, up, down = (product_of(m, products) for m in (mlp.gate_proj, mlp.up_proj, mlp.down_proj))
+    qkv_of = products_for([attention.q_proj, attention.k_proj, attention.v_proj], products)
+    o_of, down = products_for([attention.o_proj], products), products_for([mlp.down_proj], products)
+    gate_and_up = products_for([mlp.gate_proj, mlp.up_proj], products)
     width, index, act = attention.head_dim, attention.layer_idx, mlp.act_fn
     scale, rms_norm = attention.scaling, functional.rms_norm
 
@@ -120,9 +119,7 @@ def _forward(layer: Any, products: Products | None) -> Callable[..., Any]:
         x = hidden_states.reshape(batch * count, size)
         cos, sin = around[0][:, None], _signed(around[1])
         h = rms_norm(x, (size,), first.weight, first.variance_epsilon)
-        q = q_of(h).view(batch, count, -1, width).transpose(1, 2)
-        k = k_of(h).view(batch, count, -1, width).transpose(1, 2)
-        v = v_of(h).view(batch, count, -1, width).transpose(1, 2)
+        q, k, v = (part.view(batch, count, -1, width).transpose(1, 2) for part in qkv_of(h))
         q = torch.addcmul(q * cos, q.roll(width // 2, -1), sin)
         k = torch.addcmul(k * cos, k.roll(width // 2, -1), sin)
         keys, values = cache.update(k, v, index)
@@ -136,9 +133,10 @@ def _forward(layer: Any, products: Products | None) -> Callable[..., Any]:
             scale=scale,
         )
         out = out.view(batch, heads, count, width).transpose(1, 2).reshape(batch * count, heads * width)
-        x = x + o_of(out)
+        x = o_of(out)[0].add_(x)
         h = rms_norm(x, (size,), second.weight, second.variance_epsilon)
-        x = x + down(act(gate(h)).mul_(up(h)))
+        gate, up = gate_and_up(h)
+        x = down(act(gate).mul_(up))[0].add_(x)
         return x.view(batch, count, size)
 
     return forward

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 from guided.speculation import narrow
 from guided.speculation.costs import PassCosts
-from guided.speculation.narrow import PACKED, SIZES, Products, can_pack, linears, narrow_passes, turned
+from guided.speculation.narrow import ORDINARY, SIZES, SKINNY, Products, linears, narrow_passes
 
 
 class Odd(nn.Linear):
@@ -33,60 +32,45 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(narrow, "_LEAST", 0)
 
 
-def choose(model: nn.Module, plan: list[int], mode: Any = "auto") -> Products:
+def choose(model: nn.Module, plan: list[int]) -> Products:
     """Measured products whose plans do not depend on the clock."""
-    products = narrow.products_of(model, mode)
-    assert products is not None
+    products = narrow.products_of(model)
+    if products is None:
+        pytest.skip("this processor has no skinny products")
     for shape in products.plans:
         products.plans[shape] = plan
     return products
 
 
+@pytest.mark.parametrize("together", [1, 2, 3])
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("rows", [1, 2, 3, 7, 16])
-def test_other_products_give_the_same(rows: int, bias: bool) -> None:
-    generator = torch.Generator().manual_seed(rows)
-    x, weight = torch.randn((rows, 24), generator=generator), torch.randn((40, 24), generator=generator)
-    offset = torch.randn(40, generator=generator) if bias else None
-    expected = functional.linear(x, weight, offset)
-    for filled in (rows, rows + 1, 16):
-        found = turned(x, weight, offset, filled)
-        assert torch.allclose(found, expected, atol=1e-5)
-    if can_pack():
-        with torch.no_grad():
-            assert torch.allclose(narrow.packed_product(x, narrow.pack(weight), offset), expected, atol=1e-5)
+def test_modules_with_the_same_rows_are_multiplied_together(small: None, together: int, bias: bool) -> None:
+    torch.manual_seed(together)
+    modules = [nn.Linear(24, width, bias=bias).requires_grad_(False) for width in (40, 7, 16)[:together]]
+    products = choose(nn.ModuleList(modules), [0, 1, 1, 0, 1])
+    products.plans[16, 24] = [0, 1, 0, 1, 1]  # one that is better off apart
+    product = narrow.products_for(modules, products)
+    for rows in range(1, 7):
+        x = torch.randn(rows, 24)
+        for found, module in zip(product(x), modules, strict=True):
+            assert torch.allclose(found, module(x), atol=1e-5)
+    across = torch.randn(24, 4).t()  # rows that do not lie in a row
+    assert torch.allclose(product(across)[0], modules[0](across), atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["auto", "packed"])
-def test_modules_are_exchanged_and_restored(small: None, mode: Any) -> None:
+def test_modules_are_exchanged_and_restored(small: None) -> None:
     model = build()
-    plan = [0, 2, 2, 4, 4, *[PACKED if mode == "packed" and can_pack() else 16] * (SIZES[-1] - 4)]
-    choose(model, plan, mode)
+    choose(model, [0, *[SKINNY] * 4, *[ORDINARY] * 4, *[SKINNY] * (SIZES[-1] - 8)])
     xs = [torch.randn(1, rows, 24) for rows in (1, 3, 4, 9, 40)]
     expected = [model(x) for x in xs]
-    with torch.no_grad(), narrow_passes(model, mode), narrow_passes(model, mode):
+    with torch.no_grad(), narrow_passes(model), narrow_passes(model):
         assert all("forward" in module.__dict__ for module in model)
         for x, own in zip(xs, expected, strict=True):
             assert torch.allclose(model(x), own, atol=1e-5)
     assert not any("forward" in module.__dict__ for module in model)
-    with pytest.raises(KeyError), narrow_passes(model, mode):
+    with pytest.raises(KeyError), narrow_passes(model):
         raise KeyError
     assert not any("forward" in module.__dict__ for module in model)
-
-
-def test_a_changed_weight_is_packed_anew(small: None) -> None:
-    if not can_pack():
-        pytest.skip("this torch has no packed products")
-    model = build()
-    choose(model, [0, *[PACKED] * SIZES[-1]], "packed")
-    x = torch.randn(2, 24)
-    for _ in range(2):
-        with torch.no_grad(), narrow_passes(model, "packed"):
-            found = model(x)
-        assert torch.allclose(found, model(x), atol=1e-5)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.mul_(2)
 
 
 def test_what_is_not_plain_is_left_alone(small: None) -> None:
@@ -101,7 +85,7 @@ def test_what_is_not_plain_is_left_alone(small: None) -> None:
 
 def test_gradients_go_through_the_ordinary_product(small: None) -> None:
     model = build().requires_grad_(True)
-    choose(model, [0, *[4] * SIZES[-1]])
+    choose(model, [0, *[SKINNY] * SIZES[-1]])
     with narrow_passes(model):
         model(torch.randn(2, 24)).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -119,7 +103,7 @@ def test_small_models_and_off_change_nothing() -> None:
 
 def test_threads_share_a_block(small: None) -> None:
     model = build()
-    choose(model, [0, *[4] * 4, *[0] * (SIZES[-1] - 4)])
+    choose(model, [0, *[SKINNY] * 4, *[ORDINARY] * (SIZES[-1] - 4)])
     x = torch.randn(3, 24)
     expected, wrong = model(x), []
 
@@ -141,7 +125,7 @@ def test_costs_follow_the_products_before_any_pass(small: None) -> None:
     products = Products(linears(build()))
     for known in products.seconds.values():
         for size in SIZES:
-            known[size] = [1.0 if size < 8 else 3.0, 9.0, 9.0]
+            known[size] = [1.0 if size < 8 else 3.0, 9.0]
     products.plans = {key: [0] * (SIZES[-1] + 1) for key in products.plans}
     costs = PassCosts(products)
     assert costs.cost(4) < 1.1 < 2 < costs.cost(8)

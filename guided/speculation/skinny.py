@@ -1,0 +1,428 @@
+"""Skinny products: x W^T for a handful of rows, at the speed at which W can be read.
+
+A pass over n tokens multiplies every weight matrix W [out, in] with n rows of x. BLAS first packs W, which costs as
+much as reading it; for up to some thirty rows that is most of the time. Here W is read once and where it lies: four
+rows of it at a time meet all rows of x, three by three, in twelve registers of sums,
+
+    y[j, i .. i+3] = sum over k of W[i .. i+3, k] x[j, k]
+
+while the four rows stay in the first cache, and the next four are fetched ahead. The code is written here in LLVM's
+assembly (compiled in about a tenth of a second, for the processor at hand), because the number of registers in use is
+what its speed rests on and a compiler left to itself spills them.
+
+Several threads share a product by taking pieces of it from a counter. Helpers are threads that wait, spinning, for as
+long as products follow one another (`_IDLE` turns), and sleep otherwise; who asks for a product never waits for a
+helper to come, only for pieces that one has begun. One product is shared at a time: a second caller's is its own work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["LANES", "SEGMENTS", "Skinny", "skinny"]
+
+LANES = 8
+_ROWS = 4  # of W at a time
+_IDLE = 40_000  # turns of waiting before a helper sleeps: about a millisecond
+_PIECES = 8  # of a product, for each thread
+SEGMENTS = 3  # products of the same x that can be asked for at once
+
+# Words of the shared state, 64 bit each; those that several threads write lie 64 bytes or more apart.
+_TICKET, _DONE, _X, _N, _K, _SIZE, _SEGMENT = 0, 16, 32, 33, 34, 35, 36
+_WORDS = 48  # a segment: W, out, y, first piece
+_NEVER = 1 << 20  # the first piece of a segment that is not there
+_V = f"<{LANES} x float>"
+
+
+def _block(columns: int, rows: int, ahead: bool) -> str:
+    """`rows` rows of W and `columns` rows of x: sums in registers, then rows x columns numbers of y."""
+    name = f"block{rows}_{columns}{'_ahead' if ahead else ''}"
+    out = [f"define internal void @{name}(ptr %W, ptr %x, i64 %K, ptr %y, i64 %ld) alwaysinline {{\nentry:"]
+    for r in range(2 * rows if ahead else rows):
+        out.append(f" %wo{r} = mul i64 %K, {r}\n %w{r} = getelementptr float, ptr %W, i64 %wo{r}")
+    for j in range(columns):
+        out.append(f" %xo{j} = mul i64 %K, {j}\n %x{j} = getelementptr float, ptr %x, i64 %xo{j}")
+    out.append(" br label %loop\nloop:\n %k = phi i64 [0, %entry], [%next, %loop]")
+    every = [(r, j) for r in range(rows) for j in range(columns)]
+    out += [f" %a{r}_{j} = phi {_V} [zeroinitializer, %entry], [%b{r}_{j}, %loop]" for r, j in every]
+    for kind, count in (("x", columns), ("w", rows)):
+        for i in range(count):
+            out.append(f" %p{kind}{i} = getelementptr float, ptr %{kind}{i}, i64 %k")
+            out.append(f" %v{kind}{i} = load {_V}, ptr %p{kind}{i}, align 4")
+    if ahead:
+        for r in range(rows, 2 * rows):
+            out.append(f" %pw{r} = getelementptr float, ptr %w{r}, i64 %k")
+            out.append(f" call void @llvm.prefetch.p0(ptr %pw{r}, i32 0, i32 3, i32 1)")
+    out += [f" %b{r}_{j} = call {_V} @llvm.fma.v{LANES}f32({_V} %vw{r}, {_V} %vx{j}, {_V} %a{r}_{j})" for r, j in every]
+    out.append(f" %next = add i64 %k, {LANES}\n %more = icmp slt i64 %next, %K\n br i1 %more, label %loop, label %sums")
+    out.append("sums:")
+    for j in range(columns):
+        out.append(f" %yo{j} = mul i64 %ld, {j}\n %y{j} = getelementptr float, ptr %y, i64 %yo{j}")
+        if rows == _ROWS:
+            out += [_add_pairs(f"s{j}", f"%b0_{j}", f"%b1_{j}"), _add_pairs(f"t{j}", f"%b2_{j}", f"%b3_{j}")]
+            out.append(_add_halves(f"u{j}", f"%s{j}", f"%t{j}"))
+            out.append(f" store <4 x float> %u{j}, ptr %y{j}, align 4")
+        else:
+            for r in range(rows):
+                out.append(
+                    f" %s{r}_{j} = call reassoc float @llvm.vector.reduce.fadd.v{LANES}f32(float 0.0, {_V} %b{r}_{j})"
+                )
+                out.append(
+                    f" %q{r}_{j} = getelementptr float, ptr %y{j}, i64 {r}\n store float %s{r}_{j}, ptr %q{r}_{j}"
+                )
+    return "\n".join([*out, " ret void\n}"])
+
+
+def _shuffled(name: str, type_: str, a: str, b: str, lanes: Sequence[int]) -> str:
+    mask = ", ".join(f"i32 {lane}" for lane in lanes)
+    return f" %{name} = shufflevector {type_} {a}, {type_} {b}, <{len(lanes)} x i32> <{mask}>"
+
+
+def _add_pairs(name: str, a: str, b: str) -> str:
+    """[a0+a1, b0+b1, a2+a3, b2+b3, ...] of two vectors of eight."""
+    even = [lane for k in range(0, 8, 2) for lane in (k, 8 + k)]
+    odd = [lane + 1 for lane in even]
+    return "\n".join([
+        _shuffled(f"{name}e", _V, a, b, even), _shuffled(f"{name}o", _V, a, b, odd),
+        f" %{name} = fadd {_V} %{name}e, %{name}o",
+    ])  # fmt: skip
+
+
+def _add_halves(name: str, s: str, t: str) -> str:
+    """The four sums [a, b, c, d], float x 4, of what `_add_pairs` made of (a, b) and of (c, d)."""
+    first, second = [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]
+    return "\n".join([
+        _shuffled(f"{name}f", _V, s, t, first), _shuffled(f"{name}g", _V, s, t, second),
+        f" %{name}h = fadd {_V} %{name}f, %{name}g",
+        _shuffled(f"{name}l", _V, f"%{name}h", "poison", range(4)),
+        _shuffled(f"{name}r", _V, f"%{name}h", "poison", range(4, 8)),
+        f" %{name} = fadd <4 x float> %{name}l, %{name}r",
+    ])  # fmt: skip
+
+
+def _columns(rows: int) -> str:
+    """All rows of x against `rows` rows of W: by threes, and by twos where that leaves no single one over."""
+    return f"""
+define internal void @columns{rows}(ptr %W, ptr %x, i64 %n, i64 %K, ptr %y, i64 %ld) alwaysinline {{
+entry:
+  %rest = urem i64 %n, 3
+  %single = icmp eq i64 %rest, 1
+  %pair = icmp eq i64 %rest, 2
+  %two = select i1 %single, i64 2, i64 1
+  %none = icmp eq i64 %rest, 0
+  %some = select i1 %none, i64 0, i64 %two
+  %pairs = select i1 %pair, i64 1, i64 %some
+  %taken = shl i64 %pairs, 1
+  %threes = sub i64 %n, %taken
+  %one = icmp eq i64 %n, 1
+  br i1 %one, label %lone, label %loop3
+lone:
+  call void @block{rows}_1_ahead(ptr %W, ptr %x, i64 %K, ptr %y, i64 %ld)
+  ret void
+loop3:
+  %j = phi i64 [0, %entry], [%j3, %inner3]
+  %j3 = add i64 %j, 3
+  %more3 = icmp sle i64 %j3, %threes
+  br i1 %more3, label %body3, label %loop2
+body3:
+  %xo = mul i64 %j, %K
+  %xj = getelementptr float, ptr %x, i64 %xo
+  %yo = mul i64 %j, %ld
+  %yj = getelementptr float, ptr %y, i64 %yo
+  %last = icmp eq i64 %j3, %n
+  br i1 %last, label %last3, label %inner3
+inner3:
+  call void @block{rows}_3(ptr %W, ptr %xj, i64 %K, ptr %yj, i64 %ld)
+  br label %loop3
+last3:
+  call void @block{rows}_3_ahead(ptr %W, ptr %xj, i64 %K, ptr %yj, i64 %ld)
+  ret void
+loop2:
+  %i = phi i64 [%j, %loop3], [%i2, %body2]
+  %i2 = add i64 %i, 2
+  %more2 = icmp sle i64 %i2, %n
+  br i1 %more2, label %body2, label %end
+body2:
+  %xoi = mul i64 %i, %K
+  %xi = getelementptr float, ptr %x, i64 %xoi
+  %yoi = mul i64 %i, %ld
+  %yi = getelementptr float, ptr %y, i64 %yoi
+  call void @block{rows}_2_ahead(ptr %W, ptr %xi, i64 %K, ptr %yi, i64 %ld)
+  br label %loop2
+end:
+  ret void
+}}"""
+
+
+_SWEEP = f"""
+define internal void @sweep(ptr %W, ptr %x, i64 %n, i64 %K, ptr %y, i64 %ld, i64 %from, i64 %to) noinline {{
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [%from, %entry], [%next, %body]
+  %next = add i64 %i, {_ROWS}
+  %more = icmp sle i64 %next, %to
+  br i1 %more, label %body, label %rest
+body:
+  %wo = mul i64 %i, %K
+  %w = getelementptr float, ptr %W, i64 %wo
+  %yi = getelementptr float, ptr %y, i64 %i
+  call void @columns{_ROWS}(ptr %w, ptr %x, i64 %n, i64 %K, ptr %yi, i64 %ld)
+  br label %loop
+rest:
+  %r = phi i64 [%i, %loop], [%r1, %single]
+  %left = icmp slt i64 %r, %to
+  br i1 %left, label %single, label %end
+single:
+  %wor = mul i64 %r, %K
+  %wr = getelementptr float, ptr %W, i64 %wor
+  %yr = getelementptr float, ptr %y, i64 %r
+  call void @columns1(ptr %wr, ptr %x, i64 %n, i64 %K, ptr %yr, i64 %ld)
+  %r1 = add i64 %r, 1
+  br label %rest
+end:
+  ret void
+}}"""
+
+
+def _word(at: int, name: str, base: str = "%s") -> str:
+    return f"  %{name} = getelementptr i64, ptr {base}, i64 {at}\n"
+
+
+def _load(at: int, name: str, base: str = "%s") -> str:
+    return f"{_word(at, name + '_at', base)}  %{name} = load i64, ptr %{name}_at\n"
+
+
+# The ticket: generation << 40 | pieces << 20 | pieces taken. A piece is owned by who counted it.
+_WORK = f"""
+define internal void @work(ptr %s) noinline {{
+entry:
+{_word(_TICKET, "ticket_at")}{_word(_DONE, "done_at")}  br label %take
+take:
+  %ticket = atomicrmw add ptr %ticket_at, i64 1 acq_rel
+  %piece = and i64 %ticket, 1048575
+  %shifted = lshr i64 %ticket, 20
+  %pieces = and i64 %shifted, 1048575
+  %ours = icmp ult i64 %piece, %pieces
+  br i1 %ours, label %find, label %end
+find:
+{_load(_X, "xw")}{_load(_N, "n")}{_load(_K, "K")}{_load(_SIZE, "size")}  %x = inttoptr i64 %xw to ptr
+{_load(_SEGMENT + 7, "first1")}{_load(_SEGMENT + 11, "first2")}  %in1 = icmp uge i64 %piece, %first1
+  %in2 = icmp uge i64 %piece, %first2
+  %after1 = select i1 %in1, i64 {_SEGMENT + 4}, i64 {_SEGMENT}
+  %at = select i1 %in2, i64 {_SEGMENT + 8}, i64 %after1
+  %segment = getelementptr i64, ptr %s, i64 %at
+{_load(0, "Ww", "%segment")}{_load(1, "out", "%segment")}{_load(2, "yw", "%segment")}{_load(3, "first", "%segment")}
+  %W = inttoptr i64 %Ww to ptr
+  %y = inttoptr i64 %yw to ptr
+  %number = sub i64 %piece, %first
+  %from = mul i64 %number, %size
+  %end0 = add i64 %from, %size
+  %over = icmp sgt i64 %end0, %out
+  %to = select i1 %over, i64 %out, i64 %end0
+  call void @sweep(ptr %W, ptr %x, i64 %n, i64 %K, ptr %y, i64 %out, i64 %from, i64 %to)
+  %done = atomicrmw add ptr %done_at, i64 1 acq_rel
+  br label %take
+end:
+  ret void
+}}
+
+define void @alone(ptr %W, ptr %x, i64 %n, i64 %K, ptr %y, i64 %out) {{
+  call void @sweep(ptr %W, ptr %x, i64 %n, i64 %K, ptr %y, i64 %out, i64 0, i64 %out)
+  ret void
+}}
+
+define i64 @shared(ptr %s, i64 %pieces) {{
+entry:
+{_word(_TICKET, "ticket_at")}{_word(_DONE, "done_at")}{_load(_TICKET, "old")}
+  store atomic i64 0, ptr %done_at monotonic, align 8
+  %age = lshr i64 %old, 40
+  %younger = add i64 %age, 1
+  %high = shl i64 %younger, 40
+  %middle = shl i64 %pieces, 20
+  %ticket = or i64 %high, %middle
+  store atomic i64 %ticket, ptr %ticket_at release, align 8
+  call void @work(ptr %s)
+  br label %wait
+wait:
+  %done = load atomic i64, ptr %done_at acquire, align 8
+  %all = icmp eq i64 %done, %pieces
+  br i1 %all, label %end, label %turn
+turn:
+  PAUSE
+  br label %wait
+end:
+  ret i64 0
+}}
+
+define i64 @serve(ptr %s, i64 %patience) {{
+entry:
+{_word(_TICKET, "ticket_at")}  br label %look
+look:
+  %turns = phi i64 [0, %entry], [%turns1, %turn], [0, %help]
+  %ticket = load atomic i64, ptr %ticket_at acquire, align 8
+  %piece = and i64 %ticket, 1048575
+  %shifted = lshr i64 %ticket, 20
+  %pieces = and i64 %shifted, 1048575
+  %open = icmp ult i64 %piece, %pieces
+  br i1 %open, label %help, label %turn
+help:
+  call void @work(ptr %s)
+  br label %look
+turn:
+  PAUSE
+  %turns1 = add i64 %turns, 1
+  %tired = icmp ugt i64 %turns1, %patience
+  br i1 %tired, label %end, label %look
+end:
+  ret i64 0
+}}
+"""
+
+
+def assembly(pause: str) -> str:
+    """The whole module in LLVM's assembly."""
+    head = [
+        f"declare {_V} @llvm.fma.v{LANES}f32({_V}, {_V}, {_V})",
+        f"declare float @llvm.vector.reduce.fadd.v{LANES}f32(float, {_V})",
+        "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+        "declare void @llvm.x86.sse2.pause()" if pause else "",
+    ]
+    blocks = [
+        _block(columns, rows, ahead)
+        for rows in (1, _ROWS)
+        for columns, ahead in ((1, True), (2, True), (3, True), (3, False))
+    ]
+    return "\n".join([*head, *blocks, _columns(1), _columns(_ROWS), _SWEEP, _WORK.replace("PAUSE", pause)])
+
+
+# ------------------------------------------------------------------------------------------------ Python's side
+
+
+class Skinny:
+    """The compiled products, and the threads that help with them."""
+
+    def __init__(self) -> None:
+        self._engine, address = _compiled()
+        pointer, integer = ctypes.c_void_p, ctypes.c_int64
+        self._alone = ctypes.CFUNCTYPE(None, pointer, pointer, integer, integer, pointer, integer)(address("alone"))
+        self._shared = ctypes.CFUNCTYPE(integer, pointer, integer)(address("shared"))
+        self._serve = ctypes.CFUNCTYPE(integer, pointer, integer)(address("serve"))
+        memory = np.zeros(_WORDS + 8, np.int64)
+        skip = -memory.ctypes.data % 64 // 8
+        self._memory = memory
+        self._state = (ctypes.c_int64 * _WORDS).from_buffer(memory, 8 * skip)
+        self._at = ctypes.addressof(self._state)
+        self._busy = threading.Lock()
+        self._wake = threading.Condition()
+        self._helpers: list[threading.Thread] = []
+        self._awake = 0
+        self._process = os.getpid()
+
+    def products(self, x: torch.Tensor, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """x W^T for each W, float32 [n, out]. x [n, in] and the weights [out, in]: float32, contiguous, on the CPU.
+
+        `in` is a multiple of `LANES`; there are at most three weights. Not for gradients.
+        """
+        count, width = x.shape
+        outs = [torch.empty((count, weight.shape[0])) for weight in weights]
+        helpers = torch.get_num_threads() - 1
+        if helpers < 1 or not self._busy.acquire(blocking=False):
+            at = x.data_ptr()
+            for weight, out in zip(weights, outs, strict=True):
+                self._alone(weight.data_ptr(), at, count, width, out.data_ptr(), weight.shape[0])
+            return outs
+        try:
+            if self._awake < helpers:
+                self._call(helpers)
+            state = self._state
+            rows = sum(weight.shape[0] for weight in weights)
+            size = max(_ROWS, rows // ((helpers + 1) * _PIECES) // _ROWS * _ROWS)
+            state[_X], state[_N], state[_K], state[_SIZE] = x.data_ptr(), count, width, size
+            at, pieces = _SEGMENT, 0
+            for weight, out in zip(weights, outs, strict=True):
+                state[at], state[at + 1], state[at + 2] = weight.data_ptr(), out.shape[1], out.data_ptr()
+                state[at + 3] = pieces
+                pieces += -(-out.shape[1] // size)
+                at += 4
+            while at < _SEGMENT + 4 * SEGMENTS:
+                state[at + 3] = _NEVER
+                at += 4
+            self._shared(self._at, pieces)
+        finally:
+            self._busy.release()
+        return outs
+
+    def _call(self, helpers: int) -> None:
+        """Wake the helpers, or start them: as many as torch has threads beside the caller's."""
+        if self._process != os.getpid():  # threads do not survive a fork
+            self._process, self._helpers, self._awake = os.getpid(), [], 0
+            self._wake = threading.Condition()
+        while len(self._helpers) < helpers:
+            thread = threading.Thread(target=self._help, args=(len(self._helpers),), name="guided-skinny", daemon=True)
+            self._helpers.append(thread)
+            thread.start()
+        with self._wake:
+            self._wanted = helpers
+            self._wake.notify_all()
+
+    def _help(self, number: int) -> None:
+        wake = self._wake
+        while True:
+            with wake:
+                wake.wait()
+                if number >= self._wanted:
+                    continue
+                self._awake += 1
+            self._serve(self._at, _IDLE)
+            with wake:
+                self._awake -= 1
+
+
+def _compiled() -> tuple[Any, Any]:
+    """The engine that owns the code, and what gives a function's address."""
+    import llvmlite.binding as llvm
+
+    with contextlib.suppress(RuntimeError):
+        llvm.initialize()  # needed by older versions, an error in newer ones
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple = llvm.get_process_triple()
+    x86 = triple.startswith(("x86", "i386", "i686"))
+    module = llvm.parse_assembly(assembly("call void @llvm.x86.sse2.pause()" if x86 else ""))
+    features = llvm.get_host_cpu_features()
+    machine = llvm.Target.from_triple(triple).create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=2, jit=True
+    )
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    module.verify()
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
+    passes.getModulePassManager().run(module, passes)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine, engine.get_function_address
+
+
+@cache
+def skinny() -> Skinny | None:
+    """The products of this process; None where the processor has not what they need (fused multiply-add on vectors)."""
+    try:
+        import llvmlite.binding as llvm
+
+        features = llvm.get_host_cpu_features()
+        if llvm.get_process_triple().startswith(("x86", "i386", "i686")) and not (
+            features.get("avx2") and features.get("fma")
+        ):
+            return None
+        return Skinny()
+    except Exception:  # another LLVM, a system that forbids code made at run time: BLAS will do
+        return None
