@@ -21,14 +21,16 @@ from __future__ import annotations
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.nn import functional
+from transformers.activations import SiLUActivation
 
 from guided.speculation.narrow import Products, products_for
+from guided.speculation.skinny import LANES, skinny
 
 __all__ = ["MOST", "lean_layers"]
 
@@ -61,7 +63,7 @@ def _known(layer: Any) -> bool:
             m._forward_hooks or m._forward_pre_hooks or m._compiled_call_impl is not None or "forward" in m.__dict__
             for m in layer.modules()
         )
-        and all(p.dtype == torch.float32 and p.device.type == "cpu" for p in layer.parameters())
+        and all(p.dtype == torch.float32 and p.device.type == "cpu" and p.is_contiguous() for p in layer.parameters())
         and all(type(p) in (torch.nn.Parameter, torch.Tensor) for p in layer.parameters())
     )
 
@@ -93,8 +95,42 @@ def _forward(layer: Any, products: Products | None) -> Callable[..., Any]:
     qkv_of = products_for([attention.q_proj, attention.k_proj, attention.v_proj], products)
     o_of, down = products_for([attention.o_proj], products), products_for([mlp.down_proj], products)
     gate_and_up = products_for([mlp.gate_proj, mlp.up_proj], products)
-    width, index, act = attention.head_dim, attention.layer_idx, mlp.act_fn
-    scale, rms_norm = attention.scaling, functional.rms_norm
+    width, index, act, scale = attention.head_dim, attention.layer_idx, mlp.act_fn, attention.scaling
+    parts = layer._modules
+    code = skinny() if first.weight.shape[0] % LANES == 0 and width % (2 * LANES) == 0 else None
+    silu = isinstance(act, torch.nn.SiLU | SiLUActivation) and mlp.gate_proj.out_features % LANES == 0
+
+    def norm_of(norm: Any, x: torch.Tensor) -> torch.Tensor:
+        if code is not None and x.is_contiguous():
+            return code.norm(x, norm.weight, norm.variance_epsilon)
+        return functional.rms_norm(x, (x.shape[1],), norm.weight, norm.variance_epsilon)
+
+    def heads_of(qkv: Sequence[torch.Tensor], batch: int, around: Any) -> list[torch.Tensor]:
+        """Queries, keys and values [b, heads, n, d], the first two turned by the angles of their tokens."""
+        if code is not None and batch == 1 and all(part.is_contiguous() for part in (*around, *qkv)):
+            angles = (around[0], around[1])
+            return [code.by_head(part, width, turn) for part, turn in zip(qkv, (angles, angles, None), strict=True)]
+        q, k, v = (part.view(batch, -1, part.shape[1] // width, width).transpose(1, 2) for part in qkv)
+        cos, sin = around[0][:, None], _signed(around[1])
+        return [torch.addcmul(x * cos, x.roll(width // 2, -1), sin) for x in (q, k)] + [v]
+
+    def attend(q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Rows [b x n, heads x d]."""
+        batch, heads, count, _ = q.shape
+        shared, slots = keys.shape[1], keys.shape[2]
+        lie = all(x.stride(3) == 1 and x.stride(2) == width for x in (keys, values))
+        told = mask is None or (mask.is_contiguous() and mask.shape[3] == slots and mask.dtype == torch.float32)
+        if code is not None and batch == 1 and lie and told and q.is_contiguous():
+            return code.attend(q, keys, values, mask, scale)
+        group = heads // shared
+        out = functional.scaled_dot_product_attention(
+            q.reshape(batch, shared, group * count, width),
+            keys,
+            values,
+            attn_mask=None if mask is None else _folded(mask, group),
+            scale=scale,
+        )
+        return out.view(batch, heads, count, width).transpose(1, 2).reshape(batch * count, heads * width)
 
     def forward(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         cache = kwargs.get("cache", kwargs.get("past_key_values"))
@@ -111,32 +147,21 @@ def _forward(layer: Any, products: Products | None) -> Callable[..., Any]:
             or layer.training
             or torch.is_grad_enabled()
             or torch.is_autocast_enabled("cpu")
-            or layer.self_attn is not attention
-            or layer.mlp is not mlp
+            or parts["self_attn"] is not attention
+            or parts["mlp"] is not mlp
             or torch.compiler.is_compiling()
         ):
             return own(hidden_states, *args, **kwargs)
         x = hidden_states.reshape(batch * count, size)
-        cos, sin = around[0][:, None], _signed(around[1])
-        h = rms_norm(x, (size,), first.weight, first.variance_epsilon)
-        q, k, v = (part.view(batch, count, -1, width).transpose(1, 2) for part in qkv_of(h))
-        q = torch.addcmul(q * cos, q.roll(width // 2, -1), sin)
-        k = torch.addcmul(k * cos, k.roll(width // 2, -1), sin)
+        q, k, v = heads_of(qkv_of(norm_of(first, x)), batch, around)
         keys, values = cache.update(k, v, index)
-        heads, shared = q.shape[1], keys.shape[1]
-        group = heads // shared
-        out = functional.scaled_dot_product_attention(
-            q.reshape(batch, shared, group * count, width),
-            keys,
-            values,
-            attn_mask=None if mask is None else _folded(mask, group),
-            scale=scale,
-        )
-        out = out.view(batch, heads, count, width).transpose(1, 2).reshape(batch * count, heads * width)
-        x = o_of(out)[0].add_(x)
-        h = rms_norm(x, (size,), second.weight, second.variance_epsilon)
-        gate, up = gate_and_up(h)
-        x = down(act(gate).mul_(up))[0].add_(x)
+        x = o_of(attend(q, keys, values, mask))[0].add_(x)
+        gate, up = gate_and_up(norm_of(second, x))
+        if code is not None and silu and gate.is_contiguous() and up.is_contiguous():
+            gate = code.gate(gate, up)
+        else:
+            gate = act(gate).mul_(up)
+        x = down(gate)[0].add_(x)
         return x.view(batch, count, size)
 
     return forward

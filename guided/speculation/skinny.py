@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import struct
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -27,6 +28,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from guided.speculation.layercode import LAYER
 
 __all__ = ["LANES", "SEGMENTS", "Skinny", "skinny"]
 
@@ -37,8 +40,10 @@ _PIECES = 8  # of a product, for each thread
 SEGMENTS = 3  # products of the same x that can be asked for at once
 
 # Words of the shared state, 64 bit each; those that several threads write lie 64 bytes or more apart.
-_TICKET, _DONE, _X, _N, _K, _SIZE, _SEGMENT = 0, 16, 32, 33, 34, 35, 36
-_WORDS = 48  # a segment: W, out, y, first piece
+_TICKET, _DONE, _KIND = 0, 16, 32
+_X, _N, _K, _SIZE, _SEGMENT = 33, 34, 35, 36, 37  # of a product; a segment: W, out, y, first piece
+_ATTENTION = 33  # of attention: the names in `_ATTEND_WORDS`, in their order
+_WORDS = 56
 _NEVER = 1 << 20  # the first piece of a segment that is not there
 _V = f"<{LANES} x float>"
 
@@ -202,19 +207,11 @@ def _load(at: int, name: str, base: str = "%s") -> str:
     return f"{_word(at, name + '_at', base)}  %{name} = load i64, ptr %{name}_at\n"
 
 
+_ATTEND_WORDS = "q K V mask out scores n T d ld scale R blocks size K_head V_head".split()
+
 # The ticket: generation << 40 | pieces << 20 | pieces taken. A piece is owned by who counted it.
 _WORK = f"""
-define internal void @work(ptr %s) noinline {{
-entry:
-{_word(_TICKET, "ticket_at")}{_word(_DONE, "done_at")}  br label %take
-take:
-  %ticket = atomicrmw add ptr %ticket_at, i64 1 acq_rel
-  %piece = and i64 %ticket, 1048575
-  %shifted = lshr i64 %ticket, 20
-  %pieces = and i64 %shifted, 1048575
-  %ours = icmp ult i64 %piece, %pieces
-  br i1 %ours, label %find, label %end
-find:
+define internal void @product_piece(ptr %s, i64 %piece) noinline {{
 {_load(_X, "xw")}{_load(_N, "n")}{_load(_K, "K")}{_load(_SIZE, "size")}  %x = inttoptr i64 %xw to ptr
 {_load(_SEGMENT + 7, "first1")}{_load(_SEGMENT + 11, "first2")}  %in1 = icmp uge i64 %piece, %first1
   %in2 = icmp uge i64 %piece, %first2
@@ -230,14 +227,69 @@ find:
   %over = icmp sgt i64 %end0, %out
   %to = select i1 %over, i64 %out, i64 %end0
   call void @sweep(ptr %W, ptr %x, i64 %n, i64 %K, ptr %y, i64 %out, i64 %from, i64 %to)
-  %done = atomicrmw add ptr %done_at, i64 1 acq_rel
-  br label %take
-end:
   ret void
 }}
 
-define void @alone(ptr %W, ptr %x, i64 %n, i64 %K, ptr %y, i64 %out) {{
-  call void @sweep(ptr %W, ptr %x, i64 %n, i64 %K, ptr %y, i64 %out, i64 0, i64 %out)
+define internal void @attend_piece(ptr %s, i64 %piece) noinline {{
+{"".join(_load(_ATTENTION + at, name) for at, name in enumerate(_ATTEND_WORDS))}
+  %head = udiv i64 %piece, %blocks
+  %block = urem i64 %piece, %blocks
+  %first = mul i64 %block, %size
+  %left = sub i64 %R, %first
+  %short = icmp slt i64 %left, %size
+  %rows = select i1 %short, i64 %left, i64 %size
+  %q0 = inttoptr i64 %q to ptr
+  %before = mul i64 %head, %R
+  %row = add i64 %before, %first
+  %qo = mul i64 %row, %d
+  %qp = getelementptr float, ptr %q0, i64 %qo
+  %K0 = inttoptr i64 %K to ptr
+  %Ko = mul i64 %head, %K_head
+  %Kp = getelementptr float, ptr %K0, i64 %Ko
+  %V0 = inttoptr i64 %V to ptr
+  %Vo = mul i64 %head, %V_head
+  %Vp = getelementptr float, ptr %V0, i64 %Vo
+  %mp = inttoptr i64 %mask to ptr
+  %out0 = inttoptr i64 %out to ptr
+  %group = udiv i64 %R, %n
+  %shared = mul i64 %head, %group
+  %oo = mul i64 %shared, %d
+  %op = getelementptr float, ptr %out0, i64 %oo
+  %s0 = inttoptr i64 %scores to ptr
+  %up = add i64 %T, 7
+  %lds = and i64 %up, -8
+  %so = mul i64 %row, %lds
+  %sp = getelementptr float, ptr %s0, i64 %so
+  %word = trunc i64 %scale to i32
+  %factor = bitcast i32 %word to float
+  call void @attend(ptr %qp, ptr %Kp, ptr %Vp, ptr %mp, ptr %op, ptr %sp, i64 %first, i64 %rows, i64 %n, i64 %T, i64 %d,
+    i64 %ld, float %factor)
+  ret void
+}}
+
+define internal void @work(ptr %s) noinline {{
+entry:
+{_word(_TICKET, "ticket_at")}{_word(_DONE, "done_at")}  br label %take
+take:
+  %ticket = atomicrmw add ptr %ticket_at, i64 1 acq_rel
+  %piece = and i64 %ticket, 1048575
+  %shifted = lshr i64 %ticket, 20
+  %pieces = and i64 %shifted, 1048575
+  %ours = icmp ult i64 %piece, %pieces
+  br i1 %ours, label %find, label %end
+find:
+{_load(_KIND, "kind")}  %attention = icmp ne i64 %kind, 0
+  br i1 %attention, label %attend, label %product
+product:
+  call void @product_piece(ptr %s, i64 %piece)
+  br label %did
+attend:
+  call void @attend_piece(ptr %s, i64 %piece)
+  br label %did
+did:
+  %done = atomicrmw add ptr %done_at, i64 1 acq_rel
+  br label %take
+end:
   ret void
 }}
 
@@ -302,77 +354,145 @@ def assembly(pause: str) -> str:
         for rows in (1, _ROWS)
         for columns, ahead in ((1, True), (2, True), (3, True), (3, False))
     ]
-    return "\n".join([*head, *blocks, _columns(1), _columns(_ROWS), _SWEEP, _WORK.replace("PAUSE", pause)])
+    return "\n".join([*head, *blocks, _columns(1), _columns(_ROWS), _SWEEP, LAYER, _WORK.replace("PAUSE", pause)])
 
 
 # ------------------------------------------------------------------------------------------------ Python's side
 
 
 class Skinny:
-    """The compiled products, and the threads that help with them."""
+    """The compiled functions, and the threads that help with them.
+
+    Tensors are float32, contiguous where nothing else is said, on the CPU, and take no gradient.
+    """
 
     def __init__(self) -> None:
         self._engine, address = _compiled()
-        pointer, integer = ctypes.c_void_p, ctypes.c_int64
-        self._alone = ctypes.CFUNCTYPE(None, pointer, pointer, integer, integer, pointer, integer)(address("alone"))
+        pointer, integer, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
         self._shared = ctypes.CFUNCTYPE(integer, pointer, integer)(address("shared"))
         self._serve = ctypes.CFUNCTYPE(integer, pointer, integer)(address("serve"))
-        memory = np.zeros(_WORDS + 8, np.int64)
-        skip = -memory.ctypes.data % 64 // 8
-        self._memory = memory
-        self._state = (ctypes.c_int64 * _WORDS).from_buffer(memory, 8 * skip)
-        self._at = ctypes.addressof(self._state)
+        self._norm = ctypes.CFUNCTYPE(None, *[pointer] * 3, *[integer] * 2, number)(address("norm"))
+        self._rotate = ctypes.CFUNCTYPE(None, *[pointer] * 2, *[integer] * 3, *[pointer] * 2, integer)(
+            address("rotate")
+        )
+        self._gate = ctypes.CFUNCTYPE(None, pointer, pointer, integer)(address("gate"))
+        self._pool = _State()
         self._busy = threading.Lock()
+        self._own = threading.local()
         self._wake = threading.Condition()
         self._helpers: list[threading.Thread] = []
         self._awake = 0
         self._process = os.getpid()
 
-    def products(self, x: torch.Tensor, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """x W^T for each W, float32 [n, out]. x [n, in] and the weights [out, in]: float32, contiguous, on the CPU.
+    # ---------------------------------------------------------------------------------------------- products
 
-        `in` is a multiple of `LANES`; there are at most three weights. Not for gradients.
-        """
+    def products(self, x: torch.Tensor, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """x W^T for each W, float32 [n, out]. x [n, in], weights [out, in], at most `SEGMENTS`; `LANES` divides in."""
         count, width = x.shape
-        outs = [torch.empty((count, weight.shape[0])) for weight in weights]
-        helpers = torch.get_num_threads() - 1
-        if helpers < 1 or not self._busy.acquire(blocking=False):
-            at = x.data_ptr()
-            for weight, out in zip(weights, outs, strict=True):
-                self._alone(weight.data_ptr(), at, count, width, out.data_ptr(), weight.shape[0])
-            return outs
+        sizes = [weight.shape[0] for weight in weights]
+        outs = [torch.empty((count, size)) for size in sizes]
+        held = self._hold()
         try:
-            if self._awake < helpers:
-                self._call(helpers)
-            state = self._state
-            rows = sum(weight.shape[0] for weight in weights)
-            size = max(_ROWS, rows // ((helpers + 1) * _PIECES) // _ROWS * _ROWS)
-            state[_X], state[_N], state[_K], state[_SIZE] = x.data_ptr(), count, width, size
+            state = held.words if held else self._alone().words
+            rows = sum(sizes)
+            size = max(_ROWS, rows // (torch.get_num_threads() * _PIECES) // _ROWS * _ROWS) if held else 1 << 40
+            state[_KIND], state[_X], state[_N], state[_K], state[_SIZE] = 0, x.data_ptr(), count, width, size
             at, pieces = _SEGMENT, 0
-            for weight, out in zip(weights, outs, strict=True):
-                state[at], state[at + 1], state[at + 2] = weight.data_ptr(), out.shape[1], out.data_ptr()
+            for weight, out, own in zip(weights, outs, sizes, strict=True):
+                state[at], state[at + 1], state[at + 2] = weight.data_ptr(), own, out.data_ptr()
                 state[at + 3] = pieces
-                pieces += -(-out.shape[1] // size)
+                pieces += -(-own // size)
                 at += 4
             while at < _SEGMENT + 4 * SEGMENTS:
                 state[at + 3] = _NEVER
                 at += 4
-            self._shared(self._at, pieces)
+            self._shared(ctypes.addressof(state), pieces)
         finally:
-            self._busy.release()
+            if held:
+                self._busy.release()
         return outs
 
-    def _call(self, helpers: int) -> None:
+    # ---------------------------------------------------------------------------------------------- a layer's rest
+
+    def norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        """RMS norm of rows [n, d]; `LANES` divides d."""
+        out = torch.empty(x.shape)
+        self._norm(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
+        return out
+
+    def by_head(
+        self, x: torch.Tensor, width: int, angles: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Rows [n, heads x width] as [1, heads, n, width], turned by (cos, sin), each [n, width]; 16 divides width."""
+        count, heads = x.shape[0], x.shape[1] // width
+        out = torch.empty((1, heads, count, width))
+        cos, sin = (angles[0].data_ptr(), angles[1].data_ptr()) if angles else (None, None)
+        self._rotate(x.data_ptr(), out.data_ptr(), count, heads, width // 2, cos, sin, angles is not None)
+        return out
+
+    def gate(self, x: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        """silu(x) up, in place of x; as many numbers as `LANES` divides."""
+        self._gate(x.data_ptr(), up.data_ptr(), x.numel())
+        return x
+
+    def attend(
+        self, q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, scale: float
+    ) -> torch.Tensor:
+        """Attention of q [1, heads, n, d] over keys and values [1, shared, T, d]: rows [n, heads x d].
+
+        `mask` [1, 1, n, T] is added to the scores. A head's T x d keys (values) lie together. 16 divides d.
+        """
+        _, heads, count, width = q.shape
+        _, shared, slots, _ = keys.shape
+        out = torch.empty((count, heads * width))
+        rows = heads // shared * count  # that share keys
+        scores = torch.empty(heads * count * (slots + 7 & -8))
+        held = self._hold()
+        try:
+            state = held.words if held else self._alone().words
+            blocks = max(1, min(rows // 6, 2)) if held else 1
+            size = -(-rows // blocks)
+            state[_KIND] = 1
+            state[_ATTENTION : _ATTENTION + len(_ATTEND_WORDS)] = (  # type: ignore[call-overload]
+                q.data_ptr(), keys.data_ptr(), values.data_ptr(), 0 if mask is None else mask.data_ptr(),
+                out.data_ptr(), scores.data_ptr(), count, slots, width, heads * width,
+                struct.unpack("<i", struct.pack("<f", scale))[0], rows, blocks, size, keys.stride(1), values.stride(1),
+            )  # fmt: skip
+            self._shared(ctypes.addressof(state), shared * blocks)
+        finally:
+            if held:
+                self._busy.release()
+        return out
+
+    # ---------------------------------------------------------------------------------------------- threads
+
+    def _hold(self) -> _State | None:
+        """The state that helpers look at, held by `_busy`, with helpers awake; None: the caller works alone."""
+        wanted = torch.get_num_threads() - 1
+        if wanted < 1 or not self._busy.acquire(blocking=False):
+            return None
+        if self._awake < wanted:
+            self._call(wanted)
+        return self._pool
+
+    def _alone(self) -> _State:
+        own: _State | None = getattr(self._own, "state", None)
+        if own is None:
+            own = self._own.state = _State()
+        return own
+
+    def _call(self, wanted: int) -> None:
         """Wake the helpers, or start them: as many as torch has threads beside the caller's."""
         if self._process != os.getpid():  # threads do not survive a fork
             self._process, self._helpers, self._awake = os.getpid(), [], 0
             self._wake = threading.Condition()
-        while len(self._helpers) < helpers:
-            thread = threading.Thread(target=self._help, args=(len(self._helpers),), name="guided-skinny", daemon=True)
+        while len(self._helpers) < wanted:
+            number = len(self._helpers)
+            thread = threading.Thread(target=self._help, args=(number,), name="guided-skinny", daemon=True)
             self._helpers.append(thread)
             thread.start()
         with self._wake:
-            self._wanted = helpers
+            self._wanted = wanted
             self._wake.notify_all()
 
     def _help(self, number: int) -> None:
@@ -383,9 +503,17 @@ class Skinny:
                 if number >= self._wanted:
                     continue
                 self._awake += 1
-            self._serve(self._at, _IDLE)
+            self._serve(ctypes.addressof(self._pool.words), _IDLE)
             with wake:
                 self._awake -= 1
+
+
+class _State:
+    """Shared words, at the beginning of a line of the cache."""
+
+    def __init__(self) -> None:
+        self._memory = np.zeros(_WORDS + 8, np.int64)
+        self.words = (ctypes.c_int64 * _WORDS).from_buffer(self._memory, -self._memory.ctypes.data % 64)
 
 
 def _compiled() -> tuple[Any, Any]:
