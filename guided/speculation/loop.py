@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +22,7 @@ from guided.speculation.lean import lean_layers
 from guided.speculation.narrow import Narrow, Products, narrow_passes, products_of
 from guided.speculation.passes import Passes, cache_name
 from guided.speculation.processing import constraint_of, flat_processors, owner_of, row_processors
+from guided.speculation.skinny import skinny
 from guided.speculation.spelling import Speller
 from guided.speculation.stats import Round, Stats
 from guided.speculation.trim import trim
@@ -89,6 +90,11 @@ class Speculation:
                 stack.enter_context(lean_layers(self.model, products_of(self.model)))
             yield stack.enter_context(narrow_passes(self.model, self._narrow))
 
+    def _threads(self) -> AbstractContextManager[None]:
+        """Whose threads work on a pass over few tokens."""
+        code = skinny() if self._products is not None else None
+        return code.threads() if code is not None else nullcontext()
+
     def _plain(
         self, reason: str, input_ids: Any, logits_processor: Any, stopping_criteria: Any, config: Any, kwargs: Any
     ) -> Any:
@@ -147,7 +153,8 @@ class Speculation:
                 before, clock_before = time.perf_counter(), clock()
                 stats.draft_seconds += before - began
                 ahead = [self._overlap(row, drafts[row.index]) for row in rows if not row.finished]
-                logits = passes.run(drafts)
+                with self._threads():
+                    logits = passes.run(drafts)
                 seconds = clock() - clock_before
                 for job in ahead:
                     if job is not None:

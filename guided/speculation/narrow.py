@@ -191,7 +191,8 @@ def products_for(
         for module, plan in zip(modules, plans, strict=True):
             if own is not None and count < len(plan) and plan[count] == SKINNY and rows.is_contiguous():
                 (out,) = own.products(rows, [module.weight])
-                outs.append(out if module.bias is None else out.add_(module.bias))
+                bias: torch.Tensor | None = module.bias
+                outs.append(out if bias is None else out.add_(bias))
             else:
                 outs.append(functional.linear(rows, module.weight, module.bias))
         return outs

@@ -22,11 +22,11 @@ import ctypes
 import os
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 
 from guided.speculation.layercode import LAYER
@@ -395,7 +395,7 @@ class Skinny:
         try:
             state = held.words if held else self._alone().words
             rows = sum(sizes)
-            size = max(_ROWS, rows // (torch.get_num_threads() * _PIECES) // _ROWS * _ROWS) if held else 1 << 40
+            size = max(_ROWS, rows // (self._threads() * _PIECES) // _ROWS * _ROWS) if held else 1 << 40
             state[_KIND], state[_X], state[_N], state[_K], state[_SIZE] = 0, x.data_ptr(), count, width, size
             at, pieces = _SEGMENT, 0
             for weight, out, own in zip(weights, outs, sizes, strict=True):
@@ -468,12 +468,34 @@ class Skinny:
 
     def _hold(self) -> _State | None:
         """The state that helpers look at, held by `_busy`, with helpers awake; None: the caller works alone."""
-        wanted = torch.get_num_threads() - 1
+        wanted = self._threads() - 1
         if wanted < 1 or not self._busy.acquire(blocking=False):
             return None
         if self._awake < wanted:
             self._call(wanted)
         return self._pool
+
+    def _threads(self) -> int:
+        return getattr(self._own, "threads", 0) or torch.get_num_threads()
+
+    @contextmanager
+    def threads(self) -> Iterator[None]:
+        """For the time of the block, the caller's torch works on one thread and these functions on as many as it had.
+
+        Torch's helpers spin for a while after each operation that was worth sharing, and two pools of spinning threads
+        on the same cores keep each other waiting for longer than a few tokens' operations take.
+        """
+        before, outer = torch.get_num_threads(), getattr(self._own, "threads", 0)
+        if outer or before == 1:
+            yield
+            return
+        self._own.threads = before
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+            self._own.threads = 0
 
     def _alone(self) -> _State:
         own: _State | None = getattr(self._own, "state", None)
@@ -512,8 +534,8 @@ class _State:
     """Shared words, at the beginning of a line of the cache."""
 
     def __init__(self) -> None:
-        self._memory = np.zeros(_WORDS + 8, np.int64)
-        self.words = (ctypes.c_int64 * _WORDS).from_buffer(self._memory, -self._memory.ctypes.data % 64)
+        memory = (ctypes.c_int64 * (_WORDS + 8))()
+        self.words = (ctypes.c_int64 * _WORDS).from_buffer(memory, -ctypes.addressof(memory) % 64)
 
 
 def _compiled() -> tuple[Any, Any]:
