@@ -92,6 +92,7 @@ class Binding:
         """Bring the template up to date; matchers copy it when `version` has changed."""
         program, ctx = self.program, self.ctx
         self.tier1.refresh(ctx)
+        self._stamp = self.tier1.stamp()
         for slot, grown in (
             (at.NODE, program.node),
             (at.ALTS, program.alts),
@@ -264,8 +265,13 @@ class Binding:
 
     def answer(self, status: int, ctx: Int64) -> None:
         """Do what a kernel asked for; raise if it cannot be done."""
-        if status == at.NEED_T1:
-            self.tier1.build(int(ctx[at.OUT0]), int(ctx[at.OUT1]), int(ctx[at.OUT2]), int(ctx[at.OUT3]))
+        if status in (at.NEED_T1, at.NEED_ROW):
+            if status == at.NEED_ROW:
+                self.program.store.fill(int(ctx[at.OUT0]))
+            else:
+                self.tier1.build(int(ctx[at.OUT0]), int(ctx[at.OUT1]), int(ctx[at.OUT2]), int(ctx[at.OUT3]))
+            if self.tier1.stamp() == self._stamp:
+                return  # written into arrays that matchers know
         elif status == at.NEED_NODE:
             expand = self.program.expand
             assert expand is not None
@@ -274,8 +280,6 @@ class Binding:
             self._lex(ctx)
         elif status == at.NEED_MANY:
             self._supply_many(ctx)
-        elif status == at.NEED_ROW:
-            self.program.store.fill(int(ctx[at.OUT0]))
         elif status == at.NEED_ROOM:
             self.room(int(ctx[at.OUT0]))
             return

@@ -91,7 +91,8 @@ class Tier1:
         self._characters, self._most = (np.zeros(len(vocab.trie_byte), np.uint8) for _ in range(2))
         work = np.zeros(len(vocab.trie_byte), np.int32)
         group = np.frombuffer(GROUP_OF_BYTE, np.uint8)
-        measure_trie(vocab.trie_byte, vocab.trie_parent, group, work, self._signature, self._characters, self._most)
+        counts = self._signature, self._characters, self._most
+        measure_trie(vocab.trie_byte, vocab.trie_parent, vocab.trie_token, group, work, *counts)
         self._merged = _merge_buffers(2048)
         self._work = np.zeros(16384, np.int64)
         self._blocks: Callable[[int], npt.NDArray[np.bool_] | None] | None = None
@@ -109,6 +110,7 @@ class Tier1:
         self._root_children = first
         self._generation = np.zeros(1, np.int64)
         self._known: tuple[int, ...] = ()
+        self._fresh: tuple[int, ...] = ()
         self._token_offsets = vocab._offsets.astype(np.int32)
         self._token_bytes = np.frombuffer(vocab._blob, np.uint8)
         if not len(self._token_bytes):
@@ -202,6 +204,13 @@ class Tier1:
         put_array(ctx, at.T1KEY, self.table.keys)
         put_array(ctx, at.T1VAL, self.table.values)
         ctx[at.S_TIER1] = self._generation[0]
+
+    def stamp(self) -> tuple[int, ...]:
+        """Another one where `refresh` would write something else than before."""
+        store = self.store
+        grown = (store.trans, store.info, store.dist, store.steady, store.need, self.tokat, self.tokends)
+        tables = address(self.table.keys), len(store) if self.tokat.n else 0
+        return int(self._generation[0]), *tables, *[array.address for array in grown]
 
     def _publish(self) -> None:
         """Tell matchers that know older addresses, before they can find an entry that needs the new ones."""
@@ -377,7 +386,10 @@ class Tier1:
                 entry = self._bounded(q, due, high, bare)
             self._publish()
             self.table.enter(q, low, high, limit, entry)
-            self.refresh(self.ctx)
+            stamp = self.stamp()
+            if stamp != self._fresh:
+                self._fresh = stamp
+                self.refresh(self.ctx)
 
     def _walk(
         self, q: int, low: int, high: int, limit: int, counted: bool = False, like: int = -1, known: Open | None = None,
@@ -387,6 +399,7 @@ class Tier1:
         `horizon` characters."""
         self.store.fill(q)
         row, needs, old, rounds = np.zeros(0, np.int32), _NOTHING, _NO_ITEMS, 0
+        never = self.store.never(q)
         while True:
             self._point(self.ctx)
             if rounds == 0:
@@ -399,7 +412,7 @@ class Tier1:
                     row, old, needs = known.row.copy(), known.items.reshape(-1), known.needs.copy()
             rounds += 1
             buffers = self._out, self._levels, needs, self._stretches, self._holes, self._progress
-            found = int(tier1(self._address, q, low, high, limit, like, horizon, old, row, *buffers))
+            found = int(tier1(self._address, q, low, high, limit, like, horizon, never, old, row, *buffers))
             holes = int(self._progress[4])
             if holes:
                 self._fill_holes(min(4 * holes, self._holes.size))
@@ -419,10 +432,10 @@ class Tier1:
 
     def _fill_holes(self, size: int) -> None:
         """Compute the rows that were missing in these words of `holes`."""
-        states = np.concatenate((self._holes[2:size:4] & 0xFFFFFFFF, self._holes[3:size:4]))
-        states = states[states >= 0]
-        for state in np.unique(states[self.store.trans.data[256 * states] == -2]).tolist():
-            self.store.fill(state)
+        states = {*(self._holes[2:size:4] & 0xFFFFFFFF).tolist(), *self._holes[3:size:4].tolist()}
+        for state in sorted(states):
+            if state >= 0:
+                self.store.fill(state)
 
     def _open_row(self, q: int, counted: bool) -> Open:
         """What a state without bounds allows, if `counted` with the tokens' needs.

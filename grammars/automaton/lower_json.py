@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from json.encoder import encode_basestring
 from typing import Any
 
 from grammars import numbers
@@ -65,7 +66,7 @@ NEVER = 1 << 29  # cost of an item automaton's state that is not worked out yet
 def canonical(text: str) -> bytes | None:
     """Content of a string as json.dumps prints it, without quotes; None where it has no UTF-8 form."""
     try:
-        return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+        return encode_basestring(text)[1:-1].encode()
     except UnicodeEncodeError:
         return None
 
@@ -583,6 +584,8 @@ def _literal(literal: LiteralValue, pointer: str, python: bool) -> list[bytes]:
     if literal.plain_integer:
         return [str(int(value)).encode()]
     try:
+        if isinstance(value, str):
+            return [encode_basestring(value).encode()]
         texts = [json.dumps(value, ensure_ascii=False, allow_nan=False).encode()]
     except UnicodeEncodeError as error:
         raise UnsupportedSchema(pointer, "enum", f"holds {value!r}, a lone surrogate") from error

@@ -158,6 +158,17 @@ class Program:
         flat_edge: list[int] = []
         base = self.st.n // 6
         edge_base = self.edge.n // 2
+        if len(words) == 1:  # most of them: no state has two edges
+            symbols, value, between = words[0]
+            last = len(symbols)
+            for depth, symbol in enumerate(symbols):
+                boundary = 1 if depth in between else 0
+                flat_st += (edge_base + depth, 1, -1, number, number + 1, boundary | depth << 1)
+                flat_edge += (symbol, base + depth + 1)
+            flat_st += (edge_base + last, 0, value, number, number + 1, (1 if last in between else 0) | last << 1)
+            self.st.extend(flat_st)
+            self.edge.extend(flat_edge)
+            return base
         # (depth, first word, end) of each state, in order of creation; children of a state are created together
         queue: list[tuple[int, int, int]] = [(0, 0, len(words))]
         for depth, low, high in queue:
@@ -171,6 +182,10 @@ class Program:
             edges_at = edge_base + len(flat_edge) // 2
             count = 0
             i = first
+            if i + 1 == high:
+                flat_edge += (words[i][0][depth], base + len(queue))
+                queue.append((depth + 1, i, high))
+                count, i = 1, high
             while i < high:
                 symbol = words[i][0][depth]
                 j = i + 1

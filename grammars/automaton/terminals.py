@@ -40,8 +40,8 @@ class Terminal(Protocol):
     It may have more: `classes(state)`, a class of each byte and a target of each class; `following(state)`, the targets
     without a row; `shared(state)`, a name under which equal states of several terminals are one; `distances(state)`,
     what `TerminalStore.measure` wants to know; `hint(state)`, about how many bytes there are to an end, where the only
-    label is 0; `steady(state)`, over which groups of bytes it stays alive; `anything`, the shared name of the state
-    that any text may follow.
+    label is 0; `steady(state)`, over which groups of bytes it stays alive; `never`, the groups that no text holds;
+    `anything`, the shared name of the state that any text may follow.
     """
 
     @property
@@ -110,6 +110,7 @@ class TerminalStore:
         self.need = GrowArray(np.int32, 512)
         self.steady = GrowArray(np.int64, 3072)
         self._grown = ((self.trans, 256), (self.info, 1), (self.dist, 3), (self.need, 1), (self.steady, 6))
+        self._room = min(512, max_states)
         self._counted: set[Hashable] = set()
         self._fewest: set[Hashable] = set()
         self._owner: list[tuple[Terminal, int]] = []
@@ -154,25 +155,22 @@ class TerminalStore:
                 return known
             self._shared[name] = len(self._owner)
         q = len(self._owner)
-        if q >= self.max_states:
-            raise BudgetExceeded(
-                "max_states", self.max_states, remedy="Simplify the patterns, or raise TerminalStore(max_states=...)."
-            )
+        if q >= self._room:
+            self._grow(q)
+        key = terminal.key
         ids[local] = q
         self._owner.append((terminal, local))
-        for grown, width in self._grown:
-            if grown.n + width > grown.data.size:
-                grown.reserve(width)
-            grown.n += width
         label = terminal.label(local)
         flags = BOUNDARY if terminal.boundary(local) else 0
         self.info.data[q] = label + 1 | flags
-        if name is not None or terminal.key in self._counted:
+        if name is not None or key in self._counted:
             need = getattr(terminal, "need", None)
-            self.need.data[q] = 0 if need is None else need(local)
-        if name in self._named:
+            due = 0 if need is None else need(local)
+            if due:
+                self.need.data[q] = due
+        if name is not None and name in self._named:
             self._set_distance(q, self._named[name])
-        measured = self._distances.get(terminal.key)
+        measured = self._distances.get(key)
         if measured is not None:
             self._set_distance(q, self._distance_of(terminal, local, measured))
         if label >= 0 and not flags:
@@ -181,6 +179,18 @@ class TerminalStore:
             if following is None or not following(local):
                 self.fill(q)
         return q
+
+    def _grow(self, q: int) -> None:
+        """Room for state q and as many more."""
+        if q >= self.max_states:
+            raise BudgetExceeded(
+                "max_states", self.max_states, remedy="Simplify the patterns, or raise TerminalStore(max_states=...)."
+            )
+        self._room = min(2 * q, self.max_states)
+        for grown, width in self._grown:
+            grown.n = min(grown.data.size, q * width)
+            grown.reserve(self._room * width - grown.n)
+            grown.n = self._room * width
 
     def blocks_of(self, q: int) -> Any:
         """What the terminal of state q tells of bytes that cannot follow its labels directly, None if nothing."""
@@ -278,6 +288,10 @@ class TerminalStore:
             return q
         name: Hashable = terminal.anything  # type: ignore[attr-defined]
         return self._shared.get(name, q)
+
+    def never(self, q: int) -> int:
+        """Groups of bytes that no text of q's terminal holds."""
+        return int(getattr(self._owner[q][0], "never", 0))
 
     def is_filled(self, q: int) -> bool:
         """Whether the row of q is there."""

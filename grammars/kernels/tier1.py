@@ -53,8 +53,8 @@ def _put_item(out, items, node, label, characters):
 
 @kernel
 def tier1(
-    address, q, low, high, limit, like, horizon, old: I32, row: I32, out: I32, levels: I64, needs: U16, work: I64,
-    holes: I64, progress: I64,
+    address, q, low, high, limit, like, horizon, never, old: I32, row: I32, out: I32, levels: I64, needs: U16,
+    work: I64, holes: I64, progress: I64,
 ):  # fmt: skip
     """Write the tokens of state q to `row` (int32[W]) and its frontier to `out` (int32, three words an item).
 
@@ -63,7 +63,7 @@ def tier1(
     uint16[32 W] for the characters that each token takes or leaves due, size 0 where that is not wanted.
     `like`: a state whose row and needs are given in `row` and `needs`, and whose frontier is `old`: both are walked
     together, only where they can differ: not below a node where no token has more than `horizon` characters.
-    -1: none, `row` is zero.
+    `never`: groups of bytes that neither of the two takes between characters. -1: none, `row` is zero.
     work: int64[n, 4], stretches of the trie to walk, ascending: first node, end, state and characters (above 32 bits)
     before it, the other state; of a whole walk (1, N, q, like). holes: as `work`, becomes the nodes at which the row of
     one of the two states was missing; where there are any, the caller computes the rows and calls again with these as
@@ -122,13 +122,19 @@ def tier1(
                 i = end
                 continue
             if twin >= 0:
-                if loops and groups & ~steady[6 * twin] == 0 and (not measured or _i4(need, state) == _i4(need, twin)):
+                # beside what both take there may be what neither does
+                both = steady[6 * state] & steady[6 * twin] | never
+                if groups & ~both == 0 and (not measured or _i4(need, state) == _i4(need, twin)):
+                    reach = max(reach, characters + taken + _i4(need, state))
                     i = end
                     continue
-                if is_free and groups & ~steady[6 * twin + 1] == 0 and taken <= steady[6 * twin + 2]:
+                both = steady[6 * state + 1] & steady[6 * twin + 1] | never
+                if groups & ~both == 0 and not measured and taken <= min(most, steady[6 * twin + 2]):
+                    reach = max(reach, characters + taken + steady[6 * state + 3])
                     i = end
                     continue
                 strict = steady[6 * state + 4] & steady[6 * twin + 4] | steady[6 * state + 5] & steady[6 * twin + 5]
+                strict |= never
                 if groups & ~strict == 0 and high < 0 and taken <= steady[6 * twin + 2]:
                     if taken <= most or _u1(tmost, i) < 255:
                         # what the other state takes, but no more characters than `most`
@@ -213,6 +219,16 @@ def tier1(
             partner = np.int64(-1)
         if end > i + 1:
             if not final:
+                if _i4(trans, following * 256) == -2 or (partner >= 0 and _i4(trans, partner * 256) == -2):
+                    # all nodes of the level lack the same row: one hole
+                    if 4 * made + 3 < holes.size:
+                        holes[4 * made], holes[4 * made + 1] = i + 1, end
+                        holes[4 * made + 2], holes[4 * made + 3] = following | (characters << 32), partner
+                    made += 1
+                    while source < old.size and old[source] < end:
+                        source += 3
+                    i = end
+                    continue
                 depth += 1
                 levels[3 * depth], levels[3 * depth + 1], levels[3 * depth + 2] = (
                     following | (characters << 32),
@@ -262,12 +278,16 @@ def cut(address, needs: U16, items: I32, low, high, row: I32, out: I32):
 
 
 @kernel
-def measure_trie(tbyte: U8, tparent: I32, group: U8, work: I32, signature: I64, characters: U8, most: U8):
+def measure_trie(
+    tbyte: U8, tparent: I32, ttok: I32, group: U8, work: I32, signature: I64, characters: U8, most: U8
+):  # fmt: skip
     """Per trie node: groups of bytes on the paths from it down (int64), characters that begin on the path to it and,
     at most, to a node below (uint8, 255: or more). work: int32[N].
 
     `group`: uint8[256], the group of each byte that begins a character. That of 255 stands for what is no UTF-8: a byte
-    that does not continue what stands before it, and all below it; the bit after it for what does continue it.
+    that does not continue what stands before it, and all below it; the bit after it for what does continue it. That of
+    0x80 is for U+2028 and U+2029: E2 and E2 80 are in this group and that of E2 where a token ends with them, else in
+    neither.
     """
     broken = np.int64(1) << np.int64(group[255])
     work[0], characters[0], most[0], signature[0] = 0, 0, 0, 0
@@ -293,7 +313,15 @@ def measure_trie(tbyte: U8, tparent: I32, group: U8, work: I32, signature: I64, 
         if now == 7:
             signature[i] = broken
         else:
-            signature[i] = broken << np.int64(1) if 0x80 <= b < 0xC0 else np.int64(1) << np.int64(group[b])
+            own = broken << np.int64(1) if 0x80 <= b < 0xC0 else np.int64(1) << np.int64(group[b])
+            other, lines = np.int64(1) << np.int64(group[0xE2]), np.int64(1) << np.int64(group[0x80])
+            if b == 0xE2 or (due == 2 and b == 0x80 and tbyte[parent] == 0xE2):
+                own = other | lines if ttok[i] >= 0 else np.int64(0)
+            elif due == 2 and tbyte[parent] == 0xE2:
+                own = other
+            elif due == 1 and tbyte[parent] == 0x80 and tbyte[tparent[parent]] == 0xE2:
+                own = lines if b == 0xA8 or b == 0xA9 else other
+            signature[i] = own
         characters[i] = min(255, characters[parent] + (0 if 0x80 <= b < 0xC0 else 1))
         most[i] = characters[i]
     for i in range(tbyte.size - 1, 0, -1):

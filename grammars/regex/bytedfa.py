@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from grammars.bytegroups import CONTINUES, CONTROLS, GROUPS, QUOTING
+from grammars.bytegroups import CONTINUES, CONTROLS, GROUPS, NEVER, QUOTING
 from grammars.regex.chardfa import CharDfa
 from grammars.regex.language import Alphabet
 
@@ -310,6 +310,7 @@ class ByteDfa:
         self.encoding = encoding
         self._counts = isinstance(chars, CharDfa)  # else one that stands for it, and knows nothing of lengths
         self.key: Hashable = ("regex", encoding, chars.regex)
+        self.never = NEVER[encoding]
         self._ids: dict[tuple[str, int, int], int] = {}
         self._places: list[tuple[str, int, int]] = []
         # ("", -1, q) is char state q; (kind, -1, t) a place that leads to t alone; (kind, code, q) any other place.

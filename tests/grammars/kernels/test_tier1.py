@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from grammars import Vocabulary
 from grammars.automaton.lower_json import JsonLowering
 from grammars.automaton.terminals import TerminalStore, row_of
+from grammars.bytegroups import BROKEN, CONTINUES, GROUPS
 from grammars.jsonschema import SchemaCompiler
 from grammars.kernels.layout import BOUNDARY, LABEL
 from grammars.masktable import Tier1
@@ -244,3 +245,69 @@ def is_pattern(store: TerminalStore, q: int) -> bool:
     """Whether q is the first state of a string with a pattern."""
     terminal, local = store._owner[q]
     return local == terminal.start and not terminal.chars.is_universal(local)
+
+
+PIECES = (b"a", b"b", b"!", b'"', b"\\n", b"\n", "é".encode(), b"\xe2\x80\xa8", b"\xe2\x80\xa6", b"\xe2\x94\x81",
+          "あ".encode(), "😀".encode(), b"\xe2", b"\xe2\x80", b"\xf0\x9f", b"\x80", b"\xff")  # fmt: skip
+
+
+def mixed(seed: int) -> tuple[Vocabulary, list[bytes | None]]:
+    """Tokens of whole characters, parts of them and what is no UTF-8."""
+    draw = random.Random(seed)
+    entries: list[bytes | None] = [b"".join(draw.choices(PIECES, k=draw.randint(1, 4))) for _ in range(150)]
+    return Vocabulary.from_bytes([*entries, None], [len(entries)]), [*entries, None]
+
+
+@pytest.mark.parametrize("pattern", ["^.*a.{3}$", "^[^!]*$", "^[\\s\\S]*a$", "^[^\\u2028é]*.$"])
+def test_states_beside_the_one_that_any_text_may_follow(pattern: str) -> None:
+    """Also where a pattern leaves out single characters: line separators are no group of their first byte."""
+    schema = {"type": "object", "properties": {"x": {"type": "string"}, "y": {"type": "string", "pattern": pattern}}}
+    store = store_of(schema, "compact", "canonical")
+    vocab, entries = mixed(1)
+    strings = [q for q in range(len(store)) if getattr(store.owner_of(q), "chars", None)]
+    q = next(q for q in strings if is_pattern(store, q))
+    assert store.universal(q, 4) != q, "walked beside any text"
+    for byte in b"ab":
+        check(vocab, entries, store, q, 0, -1)
+        q = int(row_of(store, q)[byte])
+    check(vocab, entries, store, q, 0, -1)
+
+
+def test_groups_of_bytes_below_a_node_hold_all_characters_there() -> None:
+    """And no others, where all texts below are whole characters."""
+    vocab, entries = mixed(2)
+    signature = Tier1(TerminalStore(), vocab)._signature
+    for node, path in enumerate(node_paths(vocab)):
+        if path and is_whole(path[:-1]):
+            below = [text[len(path) - 1 :] for text in entries if text and text.startswith(path)]
+            expected, found = 0, int(signature[node]) & ~CONTINUES
+            for text in below:
+                expected |= groups_of(text)
+            assert expected & ~found == 0, (path, below)
+            if all(map(is_whole, below)):
+                assert expected == found, (path, below)
+
+
+def is_whole(text: bytes) -> bool:
+    """Whether the text is UTF-8 and ends between two characters."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def groups_of(text: bytes) -> int:
+    """Bits of the groups of the characters of a text, and of all that its last bytes can become; BROKEN if nothing."""
+    end = next(k for k in range(len(text), -1, -1) if is_whole(text[:k]))
+    later = [c for c in SAMPLES if c.encode().startswith(text[end:])] if end < len(text) else []
+    found = {k for k, runs in enumerate(GROUPS) for c in [*text[:end].decode(), *later] if holds(runs, c)}
+    return sum(1 << k for k in found) | (1 << BROKEN if end < len(text) and not later else 0)
+
+
+def holds(runs: tuple[tuple[int, int], ...], character: str) -> bool:
+    """Whether a group holds a character."""
+    return any(low <= ord(character) <= high for low, high in runs)
+
+
+SAMPLES = [chr(c) for c in (*range(0x80, 0xD800, 61), 0x2028, 0x2029, 0x2026, *range(0x10000, 0x110000, 4099))]
