@@ -92,12 +92,20 @@ class _Plan:
         if values is not None:
             yield Counter(0, compiler.all_of(sids, self.counters[0].where), 0, len(values), self.counters[0].where)
 
+    def _may_repeat(self) -> bool:
+        """Is there room for two equal items?"""
+        if self.unique is not None or (self.high is not None and self.high < 2):
+            return False
+        return not any(self.compiler.is_empty(self.ref_at(index)) for index in range(2))
+
     def inhabited(self) -> bool:
         """Can each index below the minimum be filled, such that what is counted comes out right?"""
         if self.high is not None and self.low > self.high:
             return False
         is_empty = self.compiler.is_empty
         if any(is_empty(self.ref_at(index)) for index in range(min(self.low, self.length))):
+            return False
+        if any(atom.kind == "nunique" for atom in self.late) and not self._may_repeat():
             return False
         if self.low > self.length and is_empty(self.ref_at(self.length)):
             return False
@@ -124,8 +132,6 @@ def _plan(atoms: list[Atom], compiler: SchemaCompiler) -> _Plan | None:
     for kind, value, where in plan.late:
         if kind == "unsupported":
             raise UnsupportedSchema(where, *value)
-        if plan.high is not None and plan.high < 2:
-            return None
         problem = 'of "uniqueItems" asks for two equal items, which has no form'
         raise UnsupportedSchema(where, "not", problem, 'Leave "uniqueItems" out of "not" and of branches of "oneOf".')
     return plan

@@ -262,9 +262,11 @@ class _Plan:
         endless: set[int] = set()
         scarce: set[int] = set()
         for cell in self.cells()[0]:
-            pays = {choice.pays for choice in self.choices(cell) if choice.pays} if cell.pays else set()
+            found = {choice.pays for choice in self.choices(cell)} if cell.pays else set()
+            pays = found - {0}
             if pays and self.has_keys(cell):
-                (endless if self._endless(cell) else scarce).update(pays)
+                # where any key of the cell pays all that the cell can, its keys are not used up before they have paid
+                (endless if len(found) == 1 or self._endless(cell) else scarce).update(pays)
         if all(any(few & much == few for much in endless) for few in scarce):
             scarce = set()
         price = _cover(endless | scarce, (1 << len(self.duties)) - 1)
@@ -281,8 +283,9 @@ class _Plan:
         if any(compiler.is_empty(self.declared[name]) for name in self.required):
             return False
         if self.duties:
-            price = self._cheapest()  # whatever meets a duty may be there any number of times
-            return price is not None and (self.high is None or len(self.required) + price <= self.high)
+            price = self._cheapest()
+            if price is None or (self.high is not None and len(self.required) + price > self.high):
+                return False
         wanted = self.low - len(self.required)
         if wanted <= 0:
             return True

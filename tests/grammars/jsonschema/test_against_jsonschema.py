@@ -376,3 +376,24 @@ def test_keys_that_leave_no_room_for_what_is_asked_for() -> None:
     (objects,) = source.resolve(source.root).alternatives
     assert isinstance(objects, ObjectValue) and objects.additional is None
     assert [pattern.keys.matches("aa") for pattern in objects.patterns] == [False]
+
+
+def test_some_key_of_a_pattern_with_hundreds_of_strings() -> None:
+    """They are not spelled out. Any of them is what is asked for, so none can be used up before."""
+    codes: dict[str, Any] = {
+        "type": "object",
+        "patternProperties": {"^([0-9]{3}|default)$": {"type": "integer"}, "^x-": {}},
+        "additionalProperties": False,
+        "not": {"type": "object", "patternProperties": {"^x-": {}}, "additionalProperties": False},
+    }
+    for more in ({}, {"minProperties": 2}, {"maxProperties": 1}, {"minProperties": 2, "maxProperties": 2}):
+        schema = {**codes, **more}
+        source = SchemaCompiler(schema)
+        for instance in (
+            {}, {"200": 1}, {"default": 1}, {"200": "a"}, {"x-1": 1}, {"x-1": 1, "200": 1}, {"x-1": 1, "x-2": 1},
+            {"200": 1, "201": 1}, {"x-1": 1, "20": 1}, {"200": 1, "201": 1, "x-": 1}, 1,
+        ):  # fmt: skip
+            assert contains(source, instance) == verdict(schema, instance), instance
+    without = {**codes, "patternProperties": {"^[0-9]{3}$": {"type": "integer"}}}
+    assert compiled({**without, "minProperties": 1001}) is None
+    assert compiled({**without, "minProperties": 1000}) is not None

@@ -182,3 +182,18 @@ def test_items_that_differ_may_hold_such_arrays_themselves(schema: Any, valid: l
     source = SchemaCompiler(schema)
     assert all(contains(source, instance) for instance in valid)
     assert not any(contains(source, instance) for instance in invalid)
+
+
+def test_one_of_arrays_of_which_all_differ() -> None:
+    """A branch denies that the items of another one differ; where its own do, or there is but one, they always do."""
+    names = {"type": "array", "uniqueItems": True, "minItems": 1, "items": {"type": ["string", "object"]}}
+    pairs = {"type": "array", "uniqueItems": True, "items": {"type": "object", "required": ["a"]}}
+    single = {"type": "array", "maxItems": 3, "prefixItems": [{}], "items": False}
+    for schema in ({"oneOf": [names, pairs]}, {"oneOf": [names, single]}, {"oneOf": [pairs, {"type": "null"}, names]}):
+        source = SchemaCompiler(schema)
+        for instance in (
+            [], ["x"], ["x", "x"], ["x", "y"], [{}], [{"a": 1}], [{"a": 1}, {"a": 1}], [{"a": 1}, {"a": 2}],
+            [{"a": 1}, "x"], [{}, {}], [1], [1, 1], None,
+        ):  # fmt: skip
+            expected = jsonschema.Draft202012Validator(schema).is_valid(instance)
+            assert contains(source, instance) == expected, instance
