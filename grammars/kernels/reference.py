@@ -18,7 +18,7 @@ from grammars.automaton.hashes import hash_value
 from grammars.automaton.program import Program
 from grammars.kernels import layout as at
 from grammars.kernels import reference_lr
-from grammars.kernels.reference_spelling import begins, begins_canonically, decoded, from_symbols
+from grammars.kernels.reference_spelling import begins, begins_canonically, decoded, from_symbols, is_among, may_differ
 
 __all__ = ["Reference", "State"]
 
@@ -314,7 +314,7 @@ class Reference:
         """A value in `frame` is complete."""
         if isinstance(frame, Array) and self._is_unique(frame):
             text = frame.text.decode().strip()
-            if _is_among(text, frame.used):
+            if is_among(text, frame.used):
                 return
             frame = frame._replace(used=(*frame.used, text))
         if isinstance(frame, Object | Array) and self._repeats(frame):
@@ -362,7 +362,7 @@ class Reference:
         first = True
         while isinstance(frame, Object | Array | Call):
             if not first and isinstance(frame, Array) and self._is_unique(frame):
-                return bool(closers) and _is_among((frame.text + closers).decode().strip(), frame.used)
+                return bool(closers) and is_among((frame.text + closers).decode().strip(), frame.used)
             if isinstance(frame, Object | Array):
                 if self._may_add(frame):
                     return False
@@ -391,9 +391,11 @@ class Reference:
 
     def _term_new(self, node: int, q: int, characters: int, frame: Frame) -> bool:
         """Whether a canonically spelled item that stands in a terminal can still become new."""
-        if not isinstance(frame, Array) or not self._is_unique(frame) or self.program.free_spelling:
+        if not isinstance(frame, Array) or not self._is_unique(frame):
             return True
         text = frame.text.lstrip()
+        if self.program.free_spelling:
+            return may_differ(self._row, self._label, q, text, frame.used)
         used = [item.encode() for item in frame.used if item.encode().startswith(text)]
         return not used or self._new_below(node, q, characters, text, used)
 
@@ -462,7 +464,7 @@ class Reference:
             words = {from_symbols(word, True): n for word, n in self._words(trie).items()}
             if self._is_unique(frame):
                 assert isinstance(frame, Array)
-                words = {word: n for word, n in words.items() if not _is_among(json.dumps(word), frame.used)}
+                words = {word: n for word, n in words.items() if not is_among(json.dumps(word), frame.used)}
         q = -1 if place.q is None else self._row(place.q)[byte]
         text = decoded(place.content)
         if byte == QUOTE and text is not None:
@@ -590,10 +592,3 @@ def _with_byte(frame: Frame, byte: int) -> Frame:
 
 def _hash(text: str) -> int:
     return hash_value(json.loads(text, parse_float=Decimal))
-
-
-def _is_among(text: str, others: Iterable[str]) -> bool:
-    from grammars.jsonschema.membership import equal
-
-    value = json.loads(text, parse_float=Decimal)
-    return any(equal(value, json.loads(other, parse_float=Decimal)) for other in others)

@@ -1,11 +1,14 @@
-"""How JSON strings are spelled, for `reference`: by the json module and by listing a character's spellings."""
+"""How JSON strings are spelled, for `reference`, by the json module and character by character; values of texts."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from functools import lru_cache
 
-__all__ = ["begins", "begins_canonically", "decoded", "from_symbols"]
+__all__ = ["begins", "begins_canonically", "decoded", "from_symbols", "is_among", "may_differ"]
 
 
 def from_symbols(word: tuple[int, ...], code_points: bool) -> str:
@@ -60,3 +63,28 @@ def _lower_digits(piece: bytes) -> bytes:
     if piece[:1] != b"\\" or len(piece) < 3 or piece[1:2] != b"u":
         return piece
     return piece[:2] + piece[2:6].lower() + piece[6:8] + piece[8:].lower()
+
+
+def is_among(text: str, others: Iterable[str]) -> bool:
+    """Whether a JSON text has the value of one of the others."""
+    from grammars.jsonschema.membership import equal
+
+    value = json.loads(text, parse_float=Decimal)
+    return any(equal(value, json.loads(other, parse_float=Decimal)) for other in others)
+
+
+def may_differ(
+    row: Callable[[int], Sequence[int]], label: Callable[[int], int], q: int, text: bytes, used: Sequence[str]
+) -> bool:
+    """Whether a number in its exponent, in terminal state q, can become none of those used; True of any other text."""
+    number = re.fullmatch(r"(-?[0-9.]+)[eE][0-9+-]*", text.decode("utf-8", "replace"))
+    if number is None or not used:
+        return True
+    if not Decimal(number[1]):
+        return not is_among("0", used)
+    if label(q) >= 0 and not is_among(text.decode(), used):
+        return True
+    return any(
+        row(q)[byte] >= 0 and may_differ(row, label, row(q)[byte], text + bytes((byte,)), used)
+        for byte in b"0123456789+-"
+    )

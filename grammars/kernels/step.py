@@ -24,7 +24,15 @@ from grammars.kernels.layout import *
 from grammars.kernels.lr import _lr_close
 from grammars.kernels.pointers import _i4
 from grammars.kernels.spelling import _decode
-from grammars.kernels.values import _is_fresh, _repeats, _step_terminal, _term_alive, _with_item, _word_alive
+from grammars.kernels.values import (
+    _exponent_alive,
+    _is_fresh,
+    _repeats,
+    _step_terminal,
+    _term_alive,
+    _with_item,
+    _word_alive,
+)
 
 # ------------------------------------------------------------------------------------------------------- closure
 
@@ -460,8 +468,11 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
                 word = _i4(info, s)
                 if not word & FINAL:
                     alive = True
-                    if ctx[S_UNIQUE] and not ctx[S_ANY] and _is_unique(ctx, mat, f):
-                        alive = _term_alive(ctx, mat, f, n, s, c)
+                    if ctx[S_UNIQUE] and _is_unique(ctx, mat, f):
+                        if ctx[S_ANY]:
+                            alive = _exponent_alive(ctx, mat, f, s)
+                        else:
+                            alive = _term_alive(ctx, mat, f, n, s, c)
                     if alive:
                         produced = _emit(mat, scr, out, produced, s, n, f, c, 0)
                 if ends:

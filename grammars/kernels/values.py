@@ -65,8 +65,8 @@ def _string_hash(txt, at, end):
 
 
 @inner
-def _number_hash(txt, at, end):
-    """Hash of the number that begins at `at`, by its value, and the place after it."""
+def _mantissa_hash(txt, at, end):
+    """Hash of the digits from `at` on, what to add to an exponent behind them, and the place after them."""
     negative = _u1(txt, at) == 45
     if negative:
         at += 1
@@ -83,7 +83,26 @@ def _number_hash(txt, at, end):
         else:
             break
         at += 1
-    stop = at
+    if first < 0:
+        return _mix(SEED, V_ZERO), np.int64(0), at
+    h = _mix(SEED, V_NUMBER + (1000 if negative else 0))
+    for k in range(first, last + 1):
+        if k != point:
+            h = _mix(h, _u1(txt, k))
+    shift = np.int64(0)
+    if point < 0:
+        shift = at - 1 - last
+    elif last < point:
+        shift = point - 1 - last
+    else:
+        shift = point - last
+    return h, shift, at
+
+
+@inner
+def _number_hash(txt, at, end):
+    """Hash of the number that begins at `at`, by its value, and the place after it."""
+    h, shift, at = _mantissa_hash(txt, at, end)
     exponent = np.int64(0)
     if at < end and (_u1(txt, at) | 32) == 101:
         at += 1
@@ -95,19 +114,9 @@ def _number_hash(txt, at, end):
             at += 1
         if minus:
             exponent = -exponent
-    if first < 0:
-        return _mix(SEED, V_ZERO), at
-    h = _mix(SEED, V_NUMBER + (1000 if negative else 0))
-    for k in range(first, last + 1):
-        if k != point:
-            h = _mix(h, _u1(txt, k))
-    if point < 0:
-        exponent += stop - 1 - last
-    elif last < point:
-        exponent += point - 1 - last
-    else:
-        exponent -= last - point
-    return _mix(h, exponent), at
+    if h == _mix(SEED, V_ZERO):
+        return h, at
+    return _mix(h, exponent + shift), at
 
 
 @inner
@@ -251,6 +260,75 @@ def _repeats(ctx, mat, f):
         mat[M_CHECK] = 1
         return True
     return _is_used(mat, u, _value_hash(ctx, mat, mat[u + F_START], closers))
+
+
+@inner
+def _exponent_alive(ctx, mat, f, s):
+    """Whether the number in array frame f, in state s of its terminal, can become one that f does not have.
+
+    Asked where any spelling counts. Digits can be added as long as one likes, up to an exponent: it has three.
+    """
+    _note(mat, f, 2)
+    start, pos = mat[f + F_START], mat[M_POS]
+    if mat[f + F_X] == 0 or start < mat[M_HOLE]:
+        return True
+    txt, trans, info = ctx[TXT], _i32(ctx, TRANS), _i32(ctx, INFO)
+    while start < pos and _u1(txt, start) <= 32:
+        start += 1
+    if start >= pos or (_u1(txt, start) != 45 and not 48 <= _u1(txt, start) <= 57):
+        return True
+    mark = start
+    while mark < pos and (_u1(txt, mark) | 32) != 101:
+        mark += 1
+    if mark >= pos:
+        return True
+    mat[M_VOLATILE] = 1
+    h, shift, _ = _mantissa_hash(txt, start, mark)
+    if h == _mix(SEED, V_ZERO):
+        return not _is_used(mat, f, h)
+    levels = mat[M_TOP] + 64  # above the arena's top: state, next choice, sign and magnitude of the exponent
+    if levels + 64 > mat.size:
+        mat[M_STATUS] = GROW_MAT
+        return True
+    sign, value = np.int64(1), np.int64(0)
+    for k in range(mark + 1, pos):
+        b = _u1(txt, k)
+        if b == 45:
+            sign = np.int64(-1)
+        elif b != 43:
+            value = min(np.int64(FARTHEST), value * 10 + b - 48)
+    if (_i4(info, s) & LABEL) != 0 and not _is_used(mat, f, _mix(h, sign * value + shift)):
+        return True
+    mat[levels], mat[levels + 1], mat[levels + 2], mat[levels + 3] = s, 0, sign, value
+    depth = 0
+    while depth >= 0:
+        at = levels + 4 * depth
+        q, k = mat[at], mat[at + 1]
+        if _i4(trans, 256 * q) == -2:
+            ctx[OUT0] = q
+            mat[M_STATUS] = NEED_ROW
+            return True
+        if k == 12:
+            depth -= 1
+            continue
+        mat[at + 1] = k + 1
+        t = _i4(trans, 256 * q + (48 + k if k < 10 else 43 if k == 10 else 45))
+        if t < 0:
+            continue
+        sign, value = mat[at + 2], mat[at + 3]
+        if k == 11:
+            sign = np.int64(-1)
+        elif k < 10:
+            value = value * 10 + k
+        if (_i4(info, t) & LABEL) != 0 and not _is_used(mat, f, _mix(h, sign * value + shift)):
+            return True
+        if not _i4(info, t) & FINAL:
+            depth += 1
+            if depth == 8:
+                return True
+            at += 4
+            mat[at], mat[at + 1], mat[at + 2], mat[at + 3] = t, 0, sign, value
+    return False
 
 
 @inner

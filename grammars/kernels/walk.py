@@ -24,6 +24,7 @@ from grammars.kernels.frames import (
     _with_property,
 )
 from grammars.kernels.layout import *
+from grammars.kernels.marks import _mark, _mark_all, _mark_exponents, _mark_subtree
 from grammars.kernels.parsed import _begin_walk, _set_aside, _step_parsed
 from grammars.kernels.pointers import _i4, _pointer8, _pointer32, _pointer64, _u1, carray
 from grammars.kernels.spelling import _decode
@@ -46,29 +47,6 @@ def _forbid_subtree(row, node, end, ttok, dup):
         while token >= 0:
             row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
             token = _i4(dup, token)
-
-
-@inner
-def _mark(ctx, token):
-    """Have the token tried out by itself at the end."""
-    tests = carray(_pointer32(ctx[TESTS]), (ctx[S_WORDS],))
-    tests[token >> 5] |= np.int32(1) << np.int32(token & 31)
-
-
-@inner
-def _mark_all(ctx, token, dup):
-    while token >= 0:
-        _mark(ctx, token)
-        token = _i4(dup, token)
-
-
-@inner
-def _mark_subtree(ctx, mat, node):
-    """Have every token spelled by trie node `node` or below it tried out."""
-    tend, ttok, dup = _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
-    mat[M_TESTS] = 1
-    for i in range(node, _i4(tend, node)):
-        _mark_all(ctx, _i4(ttok, i), dup)
 
 
 @inner
@@ -497,6 +475,7 @@ def _try_endings(ctx, mat, scr, at, base, first, items):
             if _is_used(mat, f, _value_hash(ctx, mat, mat[f + F_START], mat[M_POS])):
                 _mark_subtree(ctx, mat, _i4(front, 2 * k))
         mat[M_POS] = pos
+        _mark_exponents(ctx, mat, mat[f + F_START], pos)
         return
     txt = ctx[TXT]
     start = mat[f + F_START]
