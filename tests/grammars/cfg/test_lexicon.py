@@ -53,6 +53,17 @@ def test_a_token_ends_where_re_ends_it_and_nowhere_else(pattern: str) -> None:
         assert ends(lexicon, component, text) == ([match.end()] if match else []), text
 
 
+def test_obligations_that_forbid_the_same_are_one() -> None:
+    """After each letter of a keyword other threads run, but all of them say that the name must not go on."""
+    name = read_pattern(r"(?!(?:if|in|import|select)\b)[a-z]+")
+    lexicon = Lexicon([name, read_pattern("="), read_pattern("==")], ["NAME", "IS", "EQUAL"])
+    component = lexicon.component((0, 2, 1), (), frozenset())
+    labels = {label for label in component.ends if label}
+    # nothing; no letter; a letter, or that the keyword goes on; no "="
+    assert len(lexicon._duties) <= 5 and len(labels) <= 5
+    assert len([label for label in component.ends if label]) > 12
+
+
 def test_characters_are_those_of_re() -> None:
     for pattern in (r"\w", r"\d", r"(?a:\w)", r"\s", r"(?i:[^k])", r"(?i:ß|ſ|[à-þ])", r"[^\W\d_]"):
         lexicon = Lexicon([read_pattern(pattern)], ["T"])

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from grammars import Grammar, Matcher, Vocabulary, compile_gbnf
+from grammars import Grammar, Matcher, Vocabulary, compile_gbnf, library
 from grammars.automaton.lower_cfg import lower_lexed
 from grammars.cfg.lark_grammar import read_lark
 from tests.grammars.cfg.lark_grammars import LARK_GRAMMARS
@@ -29,6 +29,20 @@ def test_masks_equal_the_reference(name: str) -> None:
     vocab, entries = rich_vocabulary(case.words)
     for _ in range(2):
         follow(case, vocab, entries, [random.randrange(1 << 16) for _ in range(10)])
+
+
+def test_tokens_over_several_terminals() -> None:
+    """Long pieces of SQL: names, keywords and blanks end within them, where what follows is kept and used again."""
+    found = library.load("sql_select")
+    table, lexer = read_lark(found.text, start="start", parser="lalr", lexer="contextual", regex_flags=0)
+    samples = found.accepted[:6]
+    words = tuple(sample[at : at + size].encode() for sample in samples for size in (5, 11) for at in range(0, 40, size))
+    source = {"kind": "lark", "source": found.text}
+    case = Case("sql", lambda store: Grammar(lower_lexed(table, lexer, store), source), words)
+    random = Random(7)
+    vocab, entries = rich_vocabulary(case.words)
+    for _ in range(2):
+        follow(case, vocab, entries, [random.randrange(1 << 16) for _ in range(8)])
 
 
 def test_a_state_that_may_end_is_not_taken_for_one_that_may_not() -> None:
