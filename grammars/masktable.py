@@ -233,6 +233,8 @@ class Binding:
         for want in listed[listed[:, 0] == at.NEED_LEX]:
             ctx[at.OUT0 : at.OUT0 + 4], ctx[at.S_LEX0 : at.S_LEX0 + 4] = want[1:5], want[5:9]
             rows += self._lex(ctx)
+        for want in listed[listed[:, 0] == at.NEED_T1].tolist():
+            self.tier1.build(*want[1:5])
         self._fill_near(rows, 8 * len(rows) + 64)
 
     def _fill_near(self, states: list[int], most: int) -> None:

@@ -45,7 +45,7 @@ MASK_FUEL = 50_000_000
 _OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megabyte each
 _MANY_STATES = 3_000  # of a terminal without competitors: from there on bytes are counted rather than tokens
 _STEPS = 20_000  # for the fewest tokens from a state
-_MANY_ENDS = 2_000  # trie nodes at which a terminal may end
+_MANY_ENDS = 64  # trie nodes at which a terminal may end
 
 
 _NOTHING: UInt16 = np.zeros(0, np.uint16)

@@ -12,6 +12,7 @@ from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import FAR, _forget_seen, _limit_inside
 from grammars.kernels.frames import _context, _due, _i32, _i64, _mix, _note, _reach
 from grammars.kernels.layout import *
+from grammars.kernels.parsed import _set_aside
 from grammars.kernels.pointers import I32, I64, _fence, _i4, _pointer32, _pointer64, carray
 from grammars.kernels.values import MARGIN
 from grammars.kernels.walk import _heavy, _try_out, _unite, _walk
@@ -173,7 +174,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
             for k in range(CFG):
                 scr[free + k] = mat[at + k]
             _heavy(ctx, mat, scr, free, free + CFG, row, budget)
-            if mat[M_STATUS] != OK:
+            if mat[M_STATUS] != OK and not _set_aside(ctx, mat):
                 return
     if light > 0:
         _walk(ctx, mat, scr, 0, base, light, row, budget, False)

@@ -25,12 +25,13 @@ from grammars.kernels.step import _close, _emit
 
 @inner
 def _set_aside(ctx, mat):
-    """Under a parser, list a row or a node that is lacking, so that the walk goes on to others: False where it cannot.
+    """Under a parser, list a row, a node or a tier-1 entry that is lacking, so that the walk goes on to others: False
+    where it cannot.
 
     A walk that began anew for each would take a thousand times as long where many names can follow.
     """
     status = mat[M_STATUS]
-    if ctx[LR + 64] <= 2 or (status != NEED_ROW and status != NEED_LEX):
+    if ctx[LR + 64] <= 2 or (status != NEED_ROW and status != NEED_LEX and status != NEED_T1):
         return False
     wants = carray(_pointer64(ctx[WANTS]), (1 + MOST_WANTS * WANT,))
     count = wants[0]
@@ -40,6 +41,9 @@ def _set_aside(ctx, mat):
                 mat[M_STATUS] = OK
             if status == NEED_LEX and wants[5 + WANT * k] == ctx[OUT3]:
                 mat[M_STATUS] = OK
+            if status == NEED_T1 and wants[2 + WANT * k] == ctx[OUT0] and wants[3 + WANT * k] == ctx[OUT1]:
+                if wants[4 + WANT * k] == ctx[OUT2] and wants[5 + WANT * k] == ctx[OUT3]:
+                    mat[M_STATUS] = OK
     if mat[M_STATUS] == OK:
         return True
     if count >= MOST_WANTS:

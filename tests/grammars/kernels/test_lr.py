@@ -36,7 +36,8 @@ def test_tokens_over_several_terminals() -> None:
     found = library.load("sql_select")
     table, lexer = read_lark(found.text, start="start", parser="lalr", lexer="contextual", regex_flags=0)
     samples = found.accepted[:6]
-    words = tuple(sample[at : at + size].encode() for sample in samples for size in (5, 11) for at in range(0, 40, size))
+    places = [(at, at + size) for size in (5, 11) for at in range(0, 40, size)]
+    words = tuple(sample[low:high].encode() for sample in samples for low, high in places)
     source = {"kind": "lark", "source": found.text}
     case = Case("sql", lambda store: Grammar(lower_lexed(table, lexer, store), source), words)
     random = Random(7)
