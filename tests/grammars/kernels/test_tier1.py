@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import random
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -243,7 +243,7 @@ def test_states_that_differ_in_a_count_from_one_whose_row_is_known(pattern: str,
 
 def is_pattern(store: TerminalStore, q: int) -> bool:
     """Whether q is the first state of a string with a pattern."""
-    terminal, local = store._owner[q]
+    terminal, local = cast("tuple[Any, int]", store._owner[q])
     return local == terminal.start and not terminal.chars.is_universal(local)
 
 
