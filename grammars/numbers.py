@@ -209,13 +209,14 @@ def number_dfa(
     multiple_of: Number | Iterable[Number] | None = None,
     not_multiple_of: Iterable[Number] = (),
     plain_integer: bool = False,
+    pointed: bool = False,
     spelling: str = "canonical",
 ) -> NumberDfa | None:
     """The numbers within the bounds, as a byte DFA; None when there is none.
 
     Multiples of each of `multiple_of` and of none of `not_multiple_of`; with `plain_integer`, integers written without
-    point and exponent. Bounds and divisors are exact (a float stands for the decimal that `repr` prints). Equal
-    constraints share one automaton.
+    point and exponent; with `pointed`, numbers with one of them. Bounds and divisors are exact (a float stands for the
+    decimal that `repr` prints). Equal constraints share one automaton.
     """
     if spelling not in ("canonical", "any"):
         raise ValueError(f"spelling {spelling!r} is neither 'canonical' nor 'any'")
@@ -232,7 +233,7 @@ def number_dfa(
     if step in banned:
         return None
     kept = tuple(sorted(b for b in banned if not any(b != other and (b / other).denominator == 1 for other in banned)))
-    form = "plain" if plain_integer else "integer" if integer else "number"
+    form = "pointed" if pointed else "plain" if plain_integer else "integer" if integer else "number"
     return _build(form, low, high, Divisors(step, kept), spelling)
 
 
@@ -273,7 +274,7 @@ def _build(form: str, low: End, high: End, divisors: Divisors, spelling: str) ->
     dfa = NumberDfa(("number", form, low, high, divisors, spelling), *sides)
     if not dfa.is_empty():
         return dfa
-    if spelling == "canonical" and form == "number":
+    if spelling == "canonical" and form in ("number", "pointed"):
         # An interval between two doubles: decimals lie in it, though whoever reads them as doubles will not see it.
         return _build(form, low, high, divisors, "any")
     return None
@@ -296,7 +297,7 @@ def _any_machines(form: str, low: tuple[Fraction, bool], high: End, divisors: Di
         low = (Fraction(1, 10 ** places(divisors.step)), False)
     elif low == _ABOVE_ZERO and (high is None or high[0] > _TINY[0]):
         low = _TINY
-    machines: list[_Machine] = [Plain(low, high, divisors, None)]
+    machines: list[_Machine] = [Plain(low, high, divisors, None, pointed=form == "pointed")]
     least, most = max(low if low[0] else _SMALLEST, _SMALLEST), min(high or _BIGGEST, _BIGGEST, key=_upper)
     if _small(divisors) and (zero or not _crossed(least, most)):
         machines.append(Scientific(least, most, divisors, canonical=False, zero=zero))
@@ -316,10 +317,10 @@ def _canonical_machines(
     last = None if high is None else high[0].__ceil__() - 1 if high[1] else high[0].__floor__()
     first = max(first, 1) if negative else first
     whole = divisors if form != "number" else _of_integers(divisors)
-    if whole is not None and (last is None or first <= last):
+    if form != "pointed" and whole is not None and (last is None or first <= last):
         top = None if last is None else (Fraction(last), False)
         machines.append(Plain((Fraction(first), False), top, whole, 0))
-    if form == "number":
+    if form in ("number", "pointed"):
         machines += _float_machines(low, high, divisors)
     return machines
 

@@ -63,7 +63,8 @@ class NumberValue:
     """Numbers within bounds; `integer` also admits 1.0 where the spelling allows. Bounds are int, float or Decimal.
 
     None of `not_multiple_of` divides the number; ``(1,)`` makes it no integer. `plain_integer` goes with `integer`:
-    written without fraction and exponent, as draft 4 understands integers (1.0 is none there).
+    written without fraction and exponent, as draft 4 understands integers (1.0 is none there). `pointed` is the other
+    half, all that are written with one.
     """
 
     integer: bool = False
@@ -74,6 +75,7 @@ class NumberValue:
     multiple_of: tuple[Any, ...] = ()
     not_multiple_of: tuple[Any, ...] = ()
     plain_integer: bool = False
+    pointed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,6 +307,7 @@ class JsonLowering:
                 multiple_of=value.multiple_of,
                 not_multiple_of=value.not_multiple_of,
                 plain_integer=value.plain_integer,
+                pointed=value.pointed,
                 spelling=spelling,
             )
             q = self.store.extras[key] = -1 if dfa is None else self.store.start_of(dfa)

@@ -134,7 +134,7 @@ def numbers(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
     bounds = _Bounds()
     multiples: list[Any] = []
     denied: list[Any] = []
-    integer, plain, holes, late = False, False, [], []
+    integer, plain, pointed, holes, late = False, False, False, [], []
     for atom in atoms:
         kind, value, _ = atom
         if kind in ("min", "xmin", "max", "xmax"):
@@ -144,6 +144,8 @@ def numbers(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
                 multiples.append(value)
         elif kind == "integer":
             integer, plain = True, plain or bool(value)
+        elif kind == "ninteger" and value:  # draft 4: what is written with a point, 1.0 too, is no integer
+            pointed = True
         elif kind in ("nmultiple", "ninteger"):
             divisor = value if kind == "nmultiple" else 1
             if divisor not in denied:
@@ -156,12 +158,12 @@ def numbers(atoms: list[Atom], compiler: SchemaCompiler) -> list[Alternative]:
         raise UnsupportedSchema(late[0].where, *late[0].value)
     step = _step(integer, multiples)
     banned = tuple(_step(False, [divisor] if step is None else [step, divisor]) for divisor in denied)
-    if step in banned:
+    if step in banned or (plain and pointed):
         return []
     divisors = Divisors(step, tuple(value for value in banned if value is not None))
     holes = [hole for hole in holes if divisors.hold(exact(hole))]
     cut = _cut(bounds, holes)
-    common = (tuple(multiples), tuple(denied), plain)
+    common = (tuple(multiples), tuple(denied), plain, pointed)
     return [part.value(integer, *common) for part in cut if not part.empty(divisors)]
 
 
@@ -201,7 +203,9 @@ class _Bounds:
         multiples = Divisors(None, tuple(value / step for value in divisors.banned))
         return first > last or not multiples.some(first, last)
 
-    def value(self, integer: bool, multiples: tuple[Any, ...], denied: tuple[Any, ...], plain: bool) -> NumberValue:
+    def value(
+        self, integer: bool, multiples: tuple[Any, ...], denied: tuple[Any, ...], plain: bool, pointed: bool
+    ) -> NumberValue:
         low, high = self.low or (None, False), self.high or (None, False)
         return NumberValue(
             integer,
@@ -212,6 +216,7 @@ class _Bounds:
             multiples,
             denied,
             plain,
+            pointed,
         )
 
 

@@ -199,7 +199,7 @@ class Values:
 def _numbers(numbers: NumberValue) -> Iterator[Any]:
     lows = [bound for bound in (numbers.minimum, numbers.exclusive_minimum) if bound is not None]
     highs = [bound for bound in (numbers.maximum, numbers.exclusive_maximum) if bound is not None]
-    if not lows or not highs:
+    if not lows or not highs or numbers.pointed:
         raise _Endless
     low, high = max(map(exact, lows)), min(map(exact, highs))
     steps = [exact(divisor) for divisor in numbers.multiple_of] + ([Fraction(1)] if numbers.integer else [])

@@ -81,7 +81,7 @@ def _number(numbers: NumberValue, instance: float) -> bool:
         return False
     if numbers.exclusive_maximum is not None and value >= _fraction(numbers.exclusive_maximum):
         return False
-    if numbers.plain_integer and isinstance(instance, float):
+    if (numbers.plain_integer and isinstance(instance, float)) or (numbers.pointed and isinstance(instance, int)):
         return False
     if any((value / _fraction(divisor)).denominator == 1 for divisor in numbers.not_multiple_of):
         return False

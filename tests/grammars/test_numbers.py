@@ -116,17 +116,20 @@ def divides(limits: dict[str, Any], value: Fraction) -> bool:
 
 
 @given(
-    wanted_and_denied, st.sampled_from(["number", "integer", "plain"]), st.lists(spellings, min_size=10, max_size=30)
+    wanted_and_denied,
+    st.sampled_from(["number", "integer", "plain", "pointed"]),
+    st.lists(spellings, min_size=10, max_size=30),
 )
 def test_several_divisors_and_denied_ones(limits: dict[str, Any], form: str, texts: list[str]) -> None:
     """In any spelling exactly; the canonical language lies within, but for intervals between two doubles."""
-    plain, integer = form == "plain", form != "number"
-    free = number_dfa(integer=integer, plain_integer=plain, spelling="any", **limits)
-    canonical = number_dfa(integer=integer, plain_integer=plain, **limits)
+    plain, pointed, integer = form == "plain", form == "pointed", form in ("integer", "plain")
+    free = number_dfa(integer=integer, plain_integer=plain, pointed=pointed, spelling="any", **limits)
+    canonical = number_dfa(integer=integer, plain_integer=plain, pointed=pointed, **limits)
     bounds = {name: limits[name] for name in BOUNDS}
     for text in texts:
         value = Fraction(text)
-        good = obeys(value, bounds, integer) and divides(limits, value) and not (plain and set(text) & set(".eE"))
+        good = obeys(value, bounds, integer) and divides(limits, value) 
+        good = good and not (plain if set(text) & set(".eE") else pointed)
         assert accepts(free, text) == good, text
         assert good or not accepts(canonical, text), text
         if good and canonical is not None and json.dumps(json.loads(text)) == text:

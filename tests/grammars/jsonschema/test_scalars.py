@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +82,20 @@ def test_an_integer_of_draft_4_is_written_plainly() -> None:
     source = SchemaCompiler({"type": "integer"}, default_draft="4")
     assert contains(source, 1) and not contains(source, 1.0)
     assert contains(SchemaCompiler({"type": "integer"}, default_draft="6"), 1.0)
+
+
+@pytest.mark.parametrize("text, fits", [("7", False), ("7.0", True), ("70e-1", True), ("7.5", True), ("8.0", False)])
+def test_draft_4_takes_what_has_a_point_for_no_integer(text: str, fits: bool) -> None:
+    """As the judge does: the value that `json` reads is a float."""
+    schema = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "type": "number",
+        "not": {"type": "integer"},
+        "maximum": 7.9,
+    }
+    matcher = Matcher(compile_json_schema(schema, spelling="any"), byte_vocabulary())
+    assert (matcher.accept_bytes(text.encode()) and matcher.is_accepting()) is fits
+    assert jsonschema.Draft4Validator(schema).is_valid(json.loads(text)) is fits
 
 
 @pytest.mark.parametrize("text, fits", [("7", True), ("7.0", False), ("70e-1", False), ("1", False), ("14", True)])
