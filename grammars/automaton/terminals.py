@@ -82,9 +82,11 @@ class TableTerminal:
     def classes(self, state: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
         """A class of each byte, and a target of each class."""
         edges = self._edges[state]
-        groups = np.full(256, len(edges), np.uint8)
-        groups[list(edges)] = range(len(edges))
-        return groups, [*edges.values(), -1]
+        numbers: dict[int, int] = {}
+        groups = bytearray(256)
+        for byte, target in edges.items():
+            groups[byte] = numbers.setdefault(target, len(numbers) + 1)
+        return np.frombuffer(groups, np.uint8), [-1, *numbers]
 
     def following(self, state: int) -> Collection[int]:
         """The targets of a state."""
