@@ -8,15 +8,15 @@ a constraint among them, or `tokenizer=`, the result is a constraint; of grammar
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
-from grammars import Grammar, Matcher, combine
+from grammars import Grammar, combine
+from guided.constraints import made_of
 from guided.tokenizers import EosIds, resolve_vocabulary
 from processors.combined import grammars_of, only_constraint
 from processors.composition import ProcessorList
-from processors.constraint import Constraint, ConstraintProcessor, OnBudget
+from processors.constraint import OnBudget
 
 __all__ = ["constrain", "optional", "repeat", "then"]
 
@@ -50,17 +50,7 @@ def constrain(
         grammar, reader, decode = constraint.grammar, reader or constraint.reader, decode or constraint.decode
         given = tokenizer is not None or model is not None or eos_ids is not None
         vocabulary = resolve_vocabulary(tokenizer, model, eos_ids) if given else constraint.vocabulary  # type: ignore[assignment]
-    made = Constraint(
-        functools.partial(Matcher, grammar, vocabulary),
-        vocabulary,
-        prefix=prefix.encode() if isinstance(prefix, str) else bytes(prefix),
-        max_new_tokens=max_new_tokens,
-        on_budget=on_budget,
-        grammar=grammar,
-        reader=reader,
-        decode=decode,
-    )
-    return ProcessorList([ConstraintProcessor([made])])
+    return made_of(grammar, vocabulary, prefix, max_new_tokens, on_budget, reader, decode)
 
 
 def _build(build: Callable[..., Grammar], parts: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from grammars import (
     Grammar,
     Matcher,
+    Vocabulary,
     compile_choice,
     compile_json_schema,
     compile_regex,
@@ -225,6 +226,19 @@ def _constrain(
     read: Callable[[str], Any] | None = None,
 ) -> ProcessorList:
     vocabulary = resolve_vocabulary(tokenizer, model, eos_ids)
+    return made_of(grammar, vocabulary, prefix, max_new_tokens, on_budget, read)
+
+
+def made_of(
+    grammar: Grammar,
+    vocabulary: Vocabulary,
+    prefix: str | bytes,
+    max_new_tokens: int | None,
+    on_budget: OnBudget,
+    read: Callable[[str], Any] | None = None,
+    decode: Callable[[list[int]], str] | None = None,
+) -> ProcessorList:
+    """The constraint of a compiled grammar; for what the others mean see `guided.constrain`."""
     constraint = Constraint(
         functools.partial(Matcher, grammar, vocabulary),
         vocabulary,
@@ -233,6 +247,7 @@ def _constrain(
         on_budget=on_budget,
         grammar=grammar,
         reader=read,
+        decode=decode,
     )
     return ProcessorList([ConstraintProcessor([constraint])])
 
