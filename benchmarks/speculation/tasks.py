@@ -1,4 +1,4 @@
-"""What is written in the benchmarks of speculation: JSON from a prompt's facts, corrections, free text.
+"""What is written in the benchmarks of speculation: JSON from a prompt's facts, corrections and rewrites, free text.
 
 Prompts are our own. Each JSON task names all its facts, so that the form is what takes the model's time.
 """
@@ -33,6 +33,24 @@ SENTENCES = {
         "the printed report, the list of open question and a pen, there is no computer in the room."
     ),
 }
+REWRITES = {
+    "rename": (
+        "Rewrite this text with the name Tom in place of Peter, and change nothing else:\n"
+        "Peter opened the shop at seven. He swept the floor, counted the coins and wrote the prices on the board. At noon "
+        "a woman asked for two loaves of dark bread, and Peter wrapped them in yesterday's newspaper. She said that the "
+        "bread of the other baker was cheaper, but that his was never warm."
+    ),
+    "lines": (
+        "Repeat this text with each sentence on a line of its own:\n"
+        "The lock on the north gate is broken. The guard has a second key. Nobody may enter after nine. Visitors leave "
+        "their bags at the desk and get a number. The number must be shown on the way out. Lost numbers cost five euros."
+    ),
+    "spelling": (
+        "Rewrite this text in American spelling, changing nothing else:\n"
+        "The colour of the theatre's new programme is grey. Our neighbour organised a favourite dinner in the centre of "
+        "the city, and the travellers who had cancelled their journey were honoured guests."
+    ),
+}
 FREE = {
     "rain": "Explain to a child why it rains, in one paragraph.",
     "letter": "Write a short letter to a friend about moving to a new city.",
@@ -45,5 +63,6 @@ TASKS = [
         Task("correct", name, f"Correct the grammar of this text and repeat all of it, changing nothing else:\n{text}")
         for name, text in SENTENCES.items()
     ),
+    *(Task("correct", name, prompt) for name, prompt in REWRITES.items()),
     *(Task("free", name, prompt) for name, prompt in FREE.items()),
 ]
