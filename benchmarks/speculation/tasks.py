@@ -36,19 +36,20 @@ SENTENCES = {
 REWRITES = {
     "rename": (
         "Rewrite this text with the name Tom in place of Peter, and change nothing else:\n"
-        "Peter opened the shop at seven. He swept the floor, counted the coins and wrote the prices on the board. At noon "
-        "a woman asked for two loaves of dark bread, and Peter wrapped them in yesterday's newspaper. She said that the "
-        "bread of the other baker was cheaper, but that his was never warm."
+        "Peter opened the shop at seven. He swept the floor, counted the coins and wrote the prices on the board. "
+        "At noon a woman asked for two loaves of dark bread, and Peter wrapped them in yesterday's newspaper. She "
+        "said that the bread of the other baker was cheaper, but that his was never warm."
     ),
     "lines": (
         "Repeat this text with each sentence on a line of its own:\n"
-        "The lock on the north gate is broken. The guard has a second key. Nobody may enter after nine. Visitors leave "
-        "their bags at the desk and get a number. The number must be shown on the way out. Lost numbers cost five euros."
+        "The lock on the north gate is broken. The guard has a second key. Nobody may enter after nine. Visitors "
+        "leave their bags at the desk and get a number. The number must be shown on the way out. Lost numbers "
+        "cost five euros."
     ),
     "spelling": (
         "Rewrite this text in American spelling, changing nothing else:\n"
-        "The colour of the theatre's new programme is grey. Our neighbour organised a favourite dinner in the centre of "
-        "the city, and the travellers who had cancelled their journey were honoured guests."
+        "The colour of the theatre's new programme is grey. Our neighbour organised a favourite dinner in the "
+        "centre of the city, and the travellers who had cancelled their journey were honoured guests."
     ),
 }
 FREE = {
