@@ -29,8 +29,8 @@ PASSES = 5
 
 def for_llguidance(text: str) -> str:
     """The text in llguidance's dialect."""
-    text = re.sub(r"\(\?!\(\?:[^)]*\)\\b\)", "", text)
-    text = re.sub(r"^\?(\w+):", r"\1:", text, flags=re.MULTILINE)
+    text = re.sub(r"\(\?!\(\?:[^)]*\)\\b\)|\(\?!\[[^\]]*\]\)", "", text)
+    text = re.sub(r"^\?(\w+):", r"\1:", text, flags=re.MULTILINE).replace("\\0", "\\x00")
     templates = dict(re.findall(r"^(\w+)\{name\}: (.*)$", text, flags=re.MULTILINE))
     text = re.sub(r"^\w+\{name\}:.*\n", "", text, flags=re.MULTILINE)
     for name, body in templates.items():
@@ -70,6 +70,7 @@ def measure(vocab: Vocabulary, tokenizer: Any, count: int, names: list[str]) -> 
         their_compile = time.perf_counter() - begin
         if theirs.is_error():
             out[name] = {"error": theirs.get_error()[:200]}
+            sys.stderr.write(f"{name}: llguidance says {theirs.get_error()[:200]}\n")
             continue
         times: dict[str, list[list[float]]] = {"guided": [[], []], "llguidance": [[], []]}
         counted = refused = 0
@@ -97,7 +98,9 @@ def measure(vocab: Vocabulary, tokenizer: Any, count: int, names: list[str]) -> 
             out.setdefault("all", {}).setdefault(engine, [[], []])
             for i in (0, 1):
                 out["all"][engine][i] += times[engine][i]
-    total = out.pop("all")
+    total = out.pop("all", None)
+    if total is None:
+        return out
     every = {engine: total[engine][0] + total[engine][1] for engine in total}
     out["all"] = {f"{e} {kind}": _quantiles(total[e][i]) for e in total for i, kind in enumerate(("cold", "warm"))}
     out["all"]["ratio"] = [
