@@ -27,7 +27,7 @@ from grammars.kernels.border import DECLARATIONS, SYMBOLS, as_function, wrapper
 from grammars.kernels.emit import ARRAYS, INT
 from grammars.kernels.translate import Module, definition
 
-__all__ = ["GROUPS", "Kernel", "assembly", "functions_of", "group_of", "loaded", "prepare", "register"]
+__all__ = ["GROUPS", "Kernel", "addresses_of", "assembly", "functions_of", "group_of", "loaded", "prepare", "register"]
 
 # which modules' kernels are compiled together
 GROUPS = {
@@ -186,19 +186,30 @@ def _compiled(text: str) -> bytes:
     return bytes(machine.emit_object(module))
 
 
-def _linked(code: bytes) -> dict[str, Any]:
-    """Load machine code: its Python functions, by name."""
+def addresses_of(text: str) -> Callable[[str], int]:
+    """Compile a module in LLVM's assembly, kept nowhere; what it gives tells the address of a function."""
+    return _engine(_compiled(text)).get_function_address
+
+
+def _engine(code: bytes) -> Any:
+    """Load machine code for as long as the process lives."""
     import llvmlite.binding as llvm
 
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return engine
+
+
+def _linked(code: bytes) -> dict[str, Any]:
+    """Load what stands in a file: its Python functions, by name."""
     head, code = code[:HEAD], code[HEAD:]
     if blake2b(code, digest_size=HEAD).digest() != head:
         raise OSError("the file is not whole")
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-    names = code[: code.index(b"\n")].decode().split()
-    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code[code.index(b"\n") + 1 :]))
-    engine.finalize_object()
-    _engines.append(engine)
-    return {name: as_function(name, engine.get_function_address(f"py_{name}")) for name in names}
+    names, _, code = code.partition(b"\n")
+    engine = _engine(code)
+    return {name: as_function(name, engine.get_function_address(f"py_{name}")) for name in names.decode().split()}
 
 
 def _sealed(kernels: list[Callable[..., Any]], code: bytes) -> bytes:

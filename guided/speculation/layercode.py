@@ -2,7 +2,7 @@
 
 Over a handful of tokens each of these is a few thousand numbers, and torch spends more time on arriving at them than on
 them. They are functions over plain memory here, called like the products of `skinny`, whose `sweep` also gives the
-scores of attention (keys are a matrix like any other). All vectors have `LANES` lanes; sizes are multiples of that,
+scores of attention (keys are a matrix like any other). All vectors have eight lanes; sizes are multiples of that,
 except the number of slots T, whose rest is done number by number.
 """
 
@@ -57,7 +57,7 @@ def _exp() -> str:
 _EXP = (
     "\n".join(f"declare {_V} @llvm.{name}.v8f32({_V}, {_V})" for name in ("maxnum", "minnum"))
     + f"\ndeclare {_V} @llvm.rint.v8f32({_V})\ndeclare float @llvm.sqrt.f32(float)\n"
-    + f"declare float @llvm.vector.reduce.fmax.v8f32({_V})\ndeclare float @llvm.maxnum.f32(float, float)\n"
+    + f"declare float @llvm.vector.reduce.fmax.v8f32({_V})\n"
     + _exp()
     + f"""
 define internal {_V} @all(float %x) alwaysinline {{

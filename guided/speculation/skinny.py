@@ -17,18 +17,18 @@ helper to come, only for pieces that one has begun. One product is shared at a t
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
+import platform
 import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 import torch
 
+from grammars.kernels.machinecode import addresses_of
 from guided.speculation.layercode import LAYER
 
 __all__ = ["LANES", "SEGMENTS", "Skinny", "skinny"]
@@ -45,6 +45,7 @@ _X, _N, _K, _SIZE, _SEGMENT = 33, 34, 35, 36, 37  # of a product; a segment: W, 
 _ATTENTION = 33  # of attention: the names in `_ATTEND_WORDS`, in their order
 _WORDS = 56
 _NEVER = 1 << 20  # the first piece of a segment that is not there
+_X86 = ("x86_64", "amd64", "i386", "i686")
 _V = f"<{LANES} x float>"
 
 
@@ -367,7 +368,8 @@ class Skinny:
     """
 
     def __init__(self) -> None:
-        self._engine, address = _compiled()
+        x86 = platform.machine().lower() in _X86
+        address = addresses_of(assembly("call void @llvm.x86.sse2.pause()" if x86 else ""))
         pointer, integer, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
         self._shared = ctypes.CFUNCTYPE(integer, pointer, integer)(address("shared"))
         self._serve = ctypes.CFUNCTYPE(integer, pointer, integer)(address("serve"))
@@ -381,7 +383,7 @@ class Skinny:
         self._own = threading.local()
         self._wake = threading.Condition()
         self._helpers: list[threading.Thread] = []
-        self._awake = 0
+        self._awake = self._wanted = 0
         self._process = os.getpid()
 
     # ---------------------------------------------------------------------------------------------- products
@@ -538,30 +540,6 @@ class _State:
         self.words = (ctypes.c_int64 * _WORDS).from_buffer(memory, -ctypes.addressof(memory) % 64)
 
 
-def _compiled() -> tuple[Any, Any]:
-    """The engine that owns the code, and what gives a function's address."""
-    import llvmlite.binding as llvm
-
-    with contextlib.suppress(RuntimeError):
-        llvm.initialize()  # needed by older versions, an error in newer ones
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    triple = llvm.get_process_triple()
-    x86 = triple.startswith(("x86", "i386", "i686"))
-    module = llvm.parse_assembly(assembly("call void @llvm.x86.sse2.pause()" if x86 else ""))
-    features = llvm.get_host_cpu_features()
-    machine = llvm.Target.from_triple(triple).create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=2, jit=True
-    )
-    module.triple, module.data_layout = machine.triple, str(machine.target_data)
-    module.verify()
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
-    passes.getModulePassManager().run(module, passes)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine, engine.get_function_address
-
-
 @cache
 def skinny() -> Skinny | None:
     """The products of this process; None where the processor has not what they need (fused multiply-add on vectors)."""
@@ -569,10 +547,8 @@ def skinny() -> Skinny | None:
         import llvmlite.binding as llvm
 
         features = llvm.get_host_cpu_features()
-        if llvm.get_process_triple().startswith(("x86", "i386", "i686")) and not (
-            features.get("avx2") and features.get("fma")
-        ):
+        if platform.machine().lower() in _X86 and not (features.get("avx2") and features.get("fma")):
             return None
         return Skinny()
-    except Exception:  # another LLVM, a system that forbids code made at run time: BLAS will do
+    except (ImportError, OSError, RuntimeError):  # another LLVM, a system that forbids code made at run time: BLAS
         return None

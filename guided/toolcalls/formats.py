@@ -52,13 +52,13 @@ class ToolFormat:
     `trigger`, `end`: texts around a region. `body(tools, markers, parallel, options)`: what stands between them, one
     call or a list of them; `read(text)`: the calls of such a body. `several`: a region holds several calls, so
     that at most one region is written. `signs`: texts in a chat template that tell of the format; the most wins.
-    `regions`, where given, makes all regions instead of trigger, body and end, and `opens(names)` is the pattern of the
+    `regions` makes all regions where there is no body, and `opens(names)` is the pattern of the
     places at which they begin. `values(tool, arguments)` makes values of arguments that are read as texts.
     """
 
     name: str
     trigger: str
-    body: Callable[[Sequence[Tool], Markers, bool, Options], Grammar]
+    body: Callable[[Sequence[Tool], Markers, bool, Options], Grammar] | None  # None: see `regions`
     read: Callable[[str, int], tuple[Calls, int]]
     end: str = ""
     several: bool = False
@@ -70,7 +70,8 @@ class ToolFormat:
 
     def tags(self, tools: Sequence[Tool], markers: Markers, parallel: bool, options: Options) -> list[Tag]:
         """The regions of the format."""
-        if self.regions is not None:
+        if self.body is None:
+            assert self.regions is not None
             return self.regions(tools, markers, parallel, options)
         body = self.body(tools, markers, parallel, options)
         end = markers.end(self.end) if self.end else None
@@ -237,10 +238,6 @@ def read_reply(one: ToolFormat, text: str, names: Iterable[str] = ()) -> tuple[s
     return outside + text[at:], found
 
 
-def _no_body(tools: Sequence[Tool], markers: Markers, parallel: bool, options: Options) -> Grammar:
-    raise NotImplementedError("a format with regions of its own has no single body")
-
-
 FORMATS: dict[str, ToolFormat] = {
     one.name: one
     for one in (
@@ -257,7 +254,7 @@ FORMATS: dict[str, ToolFormat] = {
         ToolFormat(
             "pythonic",
             "[",
-            _no_body,
+            None,
             read_pythonic,
             several=True,
             signs=("func_name1(params_name1=",),
