@@ -50,11 +50,12 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--tokens", type=int, default=24)
     parser.add_argument("--drafters", default="auto,forced,schema,lookup,recall,recycling,trigram")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--narrow", default="auto", choices=["auto", "off"])
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    loaded = load_smollm2()
+    loaded = load_smollm2(given.device)
     model, made = loaded.model, {name: DRAFTERS[name]() for name in given.drafters.split(",")}
     same, tied, tokens, passes, seen, refused = Counter[str](), Counter[str](), Counter[str](), Counter[str](), 0, 0
     for definition in definitions(given.folder, given.count, given.start):

@@ -151,7 +151,7 @@ def main() -> None:
         methods="run only these, separated by semicolons",
         answers="keep answers there, and take what is there",
     )
-    loaded = load()
+    loaded = load(options.device)
     chosen = items()[: options.limit]
     both = [prompts(loaded, item) for item in chosen]
     full, bare = [a for a, _ in both], [b for _, b in both]

@@ -1,6 +1,6 @@
 """What the steering measurements share: the model, prompts in its template, answers, and intervals.
 
-Everything is greedy and seeded, on SmolLM2-135M-Instruct in float32 on the CPU, so that a run can be repeated exactly.
+Everything is greedy and seeded, on SmolLM2-135M-Instruct in float32, so that a run can be repeated exactly.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["Answers", "answer_all", "arguments", "chat_ids", "load", "padded", "
 Make = Callable[[list[int]], Any]  # steering for the items with these numbers, or None
 
 
-def load() -> LoadedModel:
+def load(device: str = "cpu") -> LoadedModel:
     torch.manual_seed(0)
-    loaded = load_smollm2()
+    loaded = load_smollm2(device)
     loaded.tokenizer.padding_side = "left"
     return loaded
 
@@ -35,7 +35,7 @@ def chat_ids(loaded: LoadedModel, user: str, opening: str = "") -> list[int]:
 
 
 def padded(loaded: LoadedModel, prompts: Sequence[list[int]]) -> dict[str, torch.Tensor]:
-    return dict(loaded.tokenizer.pad({"input_ids": list(prompts)}, return_tensors="pt"))
+    return dict(loaded.tokenizer.pad({"input_ids": list(prompts)}, return_tensors="pt").to(loaded.model.device))
 
 
 Answers = list[str]
@@ -63,6 +63,7 @@ def arguments(description: str, **more: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     for name, text in more.items():
         parser.add_argument(f"--{name}", default=None, help=text)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
     parser.add_argument("--limit", type=int, default=None, help="use only the first N items")
     parser.add_argument("--out", type=Path, default=None, help="write the figures there as JSON")
     return parser.parse_args()

@@ -38,11 +38,11 @@ class Clock:
 
 def main() -> None:
     options = arguments(__doc__ or "", only="measure only these, separated by semicolons")
-    loaded = load()
+    loaded = load(options.device)
     model, tokens = loaded.model, options.limit or 40
     text = "Tell me about the sea and the animals that live in it."
     prompt, other = chat_ids(loaded, f"The sea is large. {text}"), chat_ids(loaded, text)
-    ids = torch.tensor([prompt])
+    ids = torch.tensor([prompt], device=model.device)
     inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     inputs |= {"max_new_tokens": tokens, "min_new_tokens": tokens}
     forward, lens = Clock(passes.PassState, "_forward"), Clock(LogitLens, "logits")

@@ -36,13 +36,13 @@ def scenes() -> list[tuple[str, str, str, tuple[str, str]]]:
 @torch.no_grad()
 def logits(model: Any, ids: list[int]) -> torch.Tensor:
     """[length, V]."""
-    found: torch.Tensor = model(torch.tensor([ids])).logits[0].float()
+    found: torch.Tensor = model(torch.tensor([ids], device=model.device)).logits[0].float()
     return found
 
 
 def main() -> None:
     options = arguments(__doc__ or "")
-    loaded = load()
+    loaded = load(options.device)
     model, tokenizer = loaded.model, loaded.tokenizer
     token = {colour: tokenizer(colour)["input_ids"][0] for colour in COLOURS}
     assert len(set(token.values())) == len(COLOURS)
@@ -64,7 +64,8 @@ def main() -> None:
             }
             plain = logits(model, prompt)[-1:]
             for name, steer in methods.items():
-                p = (plain if steer is None else steer(torch.tensor([prompt]), plain)).softmax(-1)[0]
+                ids = torch.tensor([prompt], device=plain.device)
+                p = (plain if steer is None else steer(ids, plain)).softmax(-1)[0]
                 words = {each: float(p[token[each]]) for each in COLOURS}
                 total = sum(words.values())
                 share.setdefault(name, []).append(sum(words[each] for each in both) / total if total else 0.0)

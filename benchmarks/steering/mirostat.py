@@ -83,7 +83,7 @@ class Rows:
         if self.last is not None:
             self.bits.append(self.last.gather(1, input_ids[:, -1:])[:, 0])
             if len(self.bits) % 50 == 0:
-                report(self.names, self.texts, torch.stack(self.bits, dim=1).numpy(), self.out)
+                report(self.names, self.texts, torch.stack(self.bits, dim=1).cpu().numpy(), self.out)
 
 
 def report(names: list[str], texts: int, bits: np.ndarray, out: Path) -> None:
@@ -111,15 +111,18 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=500)
     parser.add_argument("--texts", type=int, default=16)
     parser.add_argument("--only", nargs="*", choices=list(SETTINGS), default=list(SETTINGS), help="settings by name")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("mirostat.json"))
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
-    loaded = load_smollm2()
+    loaded = load_smollm2(given.device)
     tokenizer = loaded.tokenizer
     tokenizer.padding_side = "left"
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     inputs = tokenizer(BEGINNINGS[: given.texts] * len(given.only), return_tensors="pt", padding=True)
-    torch.manual_seed(0)
+    inputs = inputs.to(loaded.model.device)
+    torch.manual_seed(given.seed)
     rows = Rows(given.only, given.texts, given.out)
     out = loaded.model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=given.tokens,
                                 min_new_tokens=given.tokens, logits_processor=[rows])  # fmt: skip

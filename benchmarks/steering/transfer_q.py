@@ -99,12 +99,13 @@ def main() -> None:
     parser.add_argument("--top-k", type=int, default=4)
     parser.add_argument("--max-rollout", type=int, default=4)
     parser.add_argument("--alpha", type=float, default=0.1)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--tune", action="store_true", help="on other subjects, few of them")
     parser.add_argument("--only", nargs="*", help="task/method pairs, such as 'JSON, at the end/args'")
     parser.add_argument("--out", type=Path, default=Path("transfer_q.json"))
     given = parser.parse_args()
     record: dict[str, Any] = json.loads(given.out.read_text()) if given.only and given.out.exists() else {}
-    loaded = load_smollm2()
+    loaded = load_smollm2(given.device)
     for task in TASKS:
         for method in METHODS:
             name = f"{task}/{method}"
@@ -122,7 +123,7 @@ def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
     turns = [[{"role": "user", "content": prompt.format(subject)}] for subject in subjects]
     inputs = tokenizer.apply_chat_template(
         turns, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
-    )
+    ).to(model.device)
     draws = 1 if method == "transfer_q" else given.max_rollout + 2
     reward = Whole(judge, tokenizer)
     steer: dict[str, Any] = {"top_k": given.top_k}
@@ -142,7 +143,7 @@ def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
     out = model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=given.tokens, num_return_sequences=draws,
                          logits_processor=processor)  # fmt: skip
     seconds = time.process_time() - begin
-    written = [_upto(row, model.generation_config.eos_token_id) for row in out[:, inputs["input_ids"].shape[1] :]]
+    written = [_upto(row, model.generation_config.eos_token_id) for row in out[:, inputs["input_ids"].shape[1] :].cpu()]
     texts = reward.texts(torch.empty(0), written)
     if schema is not None:
         from jsonschema import validate

@@ -64,7 +64,7 @@ QUESTIONS = [
 
 def score(logits: torch.Tensor, prompt: list[int], answer: list[int], steer: Any) -> float:
     """Sum of log-probabilities of the answer's tokens, over the number of tokens; logits [1, length, V]."""
-    ids = torch.tensor([prompt + answer])
+    ids = torch.tensor([prompt + answer], device=logits.device)
     steps = [logits[:, len(prompt) - 1 + k] for k in range(len(answer))]
     if steer is None:
         rows = [step.log_softmax(-1) for step in steps]
@@ -78,7 +78,7 @@ def score(logits: torch.Tensor, prompt: list[int], answer: list[int], steer: Any
 
 def main() -> None:
     options = arguments(__doc__ or "")
-    loaded = load()
+    loaded = load(options.device)
     model, tokenizer = loaded.model, loaded.tokenizer
     odds: dict[str, list[float]] = {}
     for question, true, false in QUESTIONS[: options.limit]:
@@ -94,7 +94,7 @@ def main() -> None:
         for text in (true, false):
             answer = tokenizer(text)["input_ids"]
             with torch.no_grad():  # the layers are read from this call
-                logits = model(torch.tensor([prompt + answer])).logits.float()
+                logits = model(torch.tensor([prompt + answer], device=model.device)).logits.float()
             for name, steer in methods.items():
                 scores[name].append(score(logits, prompt, answer, steer))
         for name, (good, bad) in scores.items():

@@ -155,6 +155,8 @@ class Speculation:
                 ahead = [self._overlap(row, drafts[row.index]) for row in rows if not row.finished]
                 with self._threads():
                     logits = passes.run(drafts)
+                if logits.device.type == "cuda":
+                    torch.cuda.synchronize(logits.device)  # launched is not done; what follows would wait anyway
                 seconds = clock() - clock_before
                 for job in ahead:
                     if job is not None:

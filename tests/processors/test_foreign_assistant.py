@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_output_is_in_the_language(language: Any, sampled: bool, width: int) -> 
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=12,
                 do_sample=sampled,
-                assistant_model=llama.__wrapped__(seed=9, width=width),  # sampling prunes its head
+                assistant_model=copy.deepcopy(llama(9, width)),  # sampling prunes its head
                 tokenizer=tokenizer_of(own),
                 assistant_tokenizer=tokenizer_of(other),
                 logits_processor=processor,

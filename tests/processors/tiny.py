@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -10,10 +12,27 @@ from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForCondition
 
 from tests.processors.toys import BOS, EOS, PAD, WIDTH
 
+_device = "cpu"
 
-@cache
+
+@contextmanager
+def models_on(device: str) -> Iterator[None]:
+    """Within the block `llama()` gives models on that device."""
+    global _device
+    before, _device = _device, device
+    try:
+        yield
+    finally:
+        _device = before
+
+
 def llama(seed: int = 0, width: int = WIDTH) -> Any:
     """Two layers; logits are blown up so that sampling has preferences."""
+    return _llama(seed, width, _device)
+
+
+@cache
+def _llama(seed: int, width: int, device: str) -> Any:
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=width,
@@ -31,7 +50,7 @@ def llama(seed: int = 0, width: int = WIDTH) -> Any:
     with torch.no_grad():
         model.lm_head.weight.mul_(20)
     model.generation_config.pad_token_id = PAD
-    return model
+    return model.to(device)
 
 
 @cache
