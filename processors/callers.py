@@ -5,9 +5,12 @@ Both questions are asked rarely: only for sequences that nothing else explains.
 
 from __future__ import annotations
 
+import inspect
 import sys
+from types import FrameType
+from typing import Any
 
-__all__ = ["called_by_foreign_assistant"]
+__all__ = ["called_by_foreign_assistant", "local"]
 
 _FOREIGN = ("DifferentTokenizers", "UniversalSpeculativeDecodingGenerator")
 
@@ -17,8 +20,21 @@ def called_by_foreign_assistant() -> bool:
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "get_candidates":
-            owner = type(frame.f_locals.get("self")).__name__
+            owner = type(local(frame, "self")).__name__
             if any(name in owner for name in _FOREIGN):
                 return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
+
+
+def local(frame: FrameType, name: str) -> Any:
+    """A local variable of a function's frame, or None.
+
+    Before Python 3.13 reading `f_locals` leaves a copy of all locals with the frame, which would keep tensors of the
+    caller alive that it has deleted; it is emptied again.
+    """
+    locals_ = frame.f_locals
+    found = locals_.get(name)
+    if type(locals_) is dict and frame.f_code.co_flags & inspect.CO_OPTIMIZED:  # else they are a module's globals
+        locals_.clear()
+    return found

@@ -34,6 +34,7 @@ from processors.callers import called_by_foreign_assistant
 from processors.errors import CompositionError, DeadEnd, GenerationError, UnsupportedGeneration
 from processors.kernels import EMPTY, MASKED, REVIVED, Masker
 from processors.prefix import EXTENDS, LEAPS, REVISITS, Cursor, Generation
+from processors.reading import IdsReader
 from processors.stage import Stage
 
 __all__ = ["Constraint", "ConstraintProcessor", "ConstraintWarning", "OnBudget"]
@@ -171,6 +172,7 @@ class ConstraintProcessor(LogitsProcessor):
         self._end_row = _packed(vocabulary.eos_ids, vocabulary.words)
         self._generations: list[Generation] = []  # the last used one first
         self._announced: set[int] = set()
+        self._reader = IdsReader()
         self._warned = False
         self._lock = threading.Lock()
 
@@ -186,7 +188,7 @@ class ConstraintProcessor(LogitsProcessor):
                 "Continuous batching (generate_batch, paged caches) shows only the last tokens: use plain generate().",
             )
         with self._lock:
-            generation = self._generation(_as_array(input_ids), scores.shape[1])
+            generation = self._generation(self._reader.read(input_ids), scores.shape[1])
             if generation is None:
                 return scores
             return self._mask(generation, scores)
@@ -202,8 +204,8 @@ class ConstraintProcessor(LogitsProcessor):
         input_ids are those of the last call of a generation. For each row a copy of its cursor (None: no constraint)
         and the tokens that its budget has left (None: no limit). Errors: `GenerationError` for other ids.
         """
-        ids = _as_array(input_ids)
         with self._lock:
+            ids = self._reader.read(input_ids)
             for generation in self._generations:
                 if np.array_equal(generation.ids[:, : generation.length], ids):
                     budgets, written = generation.workspace.budgets, generation.generated
@@ -347,15 +349,6 @@ class _Workspace:
         self.count, self.width = len(owners), width
         self.budgets = [None if owner is None else owner.budget for owner in owners]
         self.masker = Masker(len(owners), width, words, untouched=[owner is None for owner in owners])
-
-
-def _as_array(input_ids: torch.Tensor) -> npt.NDArray[np.int64]:
-    if not input_ids.is_cpu:
-        input_ids = input_ids.to("cpu")
-    array: npt.NDArray[np.int64] = input_ids.numpy()
-    if array.dtype != np.int64 or not array.flags.c_contiguous:
-        array = np.ascontiguousarray(array, dtype=np.int64)
-    return array
 
 
 def _packed(tokens: Sequence[int], words: int) -> npt.NDArray[np.int32]:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from processors.callers import local
 from processors.errors import UnsupportedGeneration
 
 __all__ = ["guard_continuous_batching"]
@@ -33,7 +34,7 @@ def guard_continuous_batching(is_ours: Callable[[Any], bool]) -> None:
         caller = sys._getframe(1)
         dropped = kwargs.get("logits_processor")
         if dropped is None and caller.f_globals.get("__name__") == "transformers.generation.utils":
-            dropped = caller.f_locals.get("logits_processor")  # `generate` with a paged cache does not hand it on
+            dropped = local(caller, "logits_processor")  # `generate` with a paged cache does not hand it on
         if dropped is not None and is_ours(dropped):
             raise UnsupportedGeneration(
                 "continuous batching (generate_batch, cache_implementation='paged') ignores logits processors, so the "

@@ -5,6 +5,8 @@ The tiny Llama is the same on both; the CPU's answers are themselves held agains
 
 from __future__ import annotations
 
+import copy
+import gc
 import warnings
 from typing import Any
 
@@ -52,9 +54,10 @@ def test_triton_kernel_gives_the_bits_of_the_definition() -> None:
         rows[: trial % 4] = 0
         given = torch.from_numpy(rows), torch.from_numpy(random.random(count) < 0.3)
         expected, expected_revived = apply_rows_plain(scores, *given)
-        got, revived = apply_rows_triton(scores.cuda(), *(each.cuda() for each in given))
+        revived = torch.zeros(count, dtype=torch.int8, pin_memory=True)
+        got = apply_rows_triton(scores.cuda(), given[0].cuda(), given[1].view(torch.int8).cuda(), revived)
         assert torch.equal(bits(got.cpu()), bits(expected)), (trial, width, words, dtype)
-        assert torch.equal(revived.cpu(), expected_revived), trial
+        assert torch.equal(revived.bool(), expected_revived), trial
 
 
 @pytest.mark.parametrize("backend", [None, "plain"])
@@ -83,6 +86,37 @@ def test_an_empty_row_is_told_at_once() -> None:
     masker.rows[0] = -1
     assert masker.apply(torch.zeros(2, 64, device="cuda"))[1] == EMPTY
     assert masker.states()[1] == EMPTY
+
+
+def test_ids_are_read_while_the_pass_runs() -> None:
+    """The device is kept busy, so that a copy at the wrong time would see something else."""
+    found = []
+    filler = torch.randn(2048, 2048, device=DEVICE)
+
+    def busy(*_: Any) -> None:
+        for _turn in range(20):
+            filler.copy_(filler @ filler / 50)
+
+    for device in ("cpu", DEVICE):
+        with models_on(device):
+            model = copy.deepcopy(llama())
+        if device != "cpu":
+            model.model.layers[0].register_forward_pre_hook(busy)
+        processors, steps = toy_list(Lists(3), max_new_tokens=40), 0
+        for prompts in (PROMPTS[:1], PROMPTS):
+            out = model.generate(**batch(prompts, device), logits_processor=processors, max_new_tokens=40)
+            found.append(out.cpu().tolist())
+            steps += out.shape[1] - max(map(len, prompts))
+        constraint: Any = processors.parts[0]
+        if device != "cpu":
+            assert constraint._reader.early >= steps - 1  # all but the first step, after which the model is known
+            twin = copy.deepcopy(model)
+            del processors, constraint
+            gc.collect()
+            model(torch.tensor([[2, 20]], device=device))
+            assert not model._forward_pre_hooks
+            twin(torch.tensor([[2, 20]], device=device))
+    assert found[:2] == found[2:]
 
 
 class Spy:

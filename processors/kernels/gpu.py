@@ -9,8 +9,6 @@ the environment before the import); the tests do that.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -20,18 +18,8 @@ __all__ = ["apply_rows_triton"]
 BLOCK = 4096
 
 
-@triton.jit
-def _mask_rows(
-    scores: Any,
-    rows: Any,
-    untouched: Any,
-    out: Any,
-    revived: Any,
-    width: Any,
-    words: Any,
-    scores_stride: Any,
-    BLOCK: tl.constexpr,
-) -> None:
+@triton.jit  # without annotations: Triton evaluates them, and knows no `Any`
+def _mask_rows(scores, rows, untouched, out, revived, width, words, scores_stride, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     row = tl.program_id(0).to(tl.int64)
     source = scores + row * scores_stride
     target = out + row * width
@@ -51,8 +39,8 @@ def _mask_rows(
         alive = tl.maximum(alive, tl.max((allowed & inside & (value != banned)).to(tl.int32), axis=0))
         any_allowed = tl.maximum(any_allowed, tl.max((allowed & inside).to(tl.int32), axis=0))
     dead = (alive == 0) & (any_allowed != 0) & (copied == 0)
-    tl.store(revived + row, dead.to(tl.int8))
     if dead:
+        tl.store(revived + row, 1)
         for start in range(0, width, BLOCK):
             token = start + tl.arange(0, BLOCK)
             inside = token < width
@@ -62,13 +50,15 @@ def _mask_rows(
 
 
 def apply_rows_triton(
-    scores: torch.Tensor, rows: torch.Tensor, untouched: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `apply_rows_plain`, in one kernel. `scores` needs unit stride along a row; `rows` is contiguous."""
+    scores: torch.Tensor, rows: torch.Tensor, untouched: torch.Tensor, revived: torch.Tensor
+) -> torch.Tensor:
+    """As `apply_rows_plain`, in one kernel. `scores` needs unit stride along a row; `rows` is contiguous.
+
+    `untouched` and `revived` are int8 [R]. A row that is revived sets its `revived` to 1; others leave it as it is. It
+    may lie in pinned memory of the host, so that nobody has to ask the device.
+    """
     count, width = scores.shape
     out = torch.empty((count, width), dtype=scores.dtype, device=scores.device)
-    revived = torch.empty(count, dtype=torch.int8, device=scores.device)
     if count and width:
-        flags = untouched.view(torch.uint8)
-        _mask_rows[(count,)](scores, rows, flags, out, revived, width, rows.shape[1], scores.stride(0), BLOCK=BLOCK)
-    return out, revived.bool()
+        _mask_rows[(count,)](scores, rows, untouched, out, revived, width, rows.shape[1], scores.stride(0), BLOCK=BLOCK)
+    return out

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,10 @@ __all__ = ["Masker"]
 _INTEGERS = {2: (torch.int16, np.int16), 4: (torch.int32, np.int32), 8: (torch.int64, np.int64)}
 _storage_uses: Callable[[int], int] | None = getattr(torch._C, "_storage_Use_Count", None)
 
-ApplyRows = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+ApplyRows = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+@cache
 def _triton_kernel() -> ApplyRows | None:
     try:
         from processors.kernels.gpu import apply_rows_triton
@@ -78,18 +80,22 @@ class Masker:
         self._device_rows: torch.Tensor | None = None
         self._device_untouched: torch.Tensor | None = None
         self._copied: Any = None  # CUDA event: the last copy out of the pinned rows
-        self._revived: torch.Tensor | None = None
+        self._copying = False
+        self._revived: torch.Tensor | None = None  # what the last call said, still on the device
+        self._host_revived = torch.zeros(count, dtype=torch.int8, pin_memory=pinned)  # the Triton kernel writes here
+        self._told: npt.NDArray[np.int8] = self._host_revived.numpy()
 
     def before_writing(self) -> None:
         """Call this before rows are written: the last asynchronous copy to the device must be over."""
-        if self._copied is not None:
-            self._copied.synchronize()
-            self._copied = None
+        if self._copying:
+            if not self._copied.query():
+                self._copied.synchronize()
+            self._copying = False
 
     def apply(self, scores: torch.Tensor) -> tuple[torch.Tensor, int]:
         """Masked copy of `scores` [count, width], and the worst state of a row: MASKED, REVIVED or EMPTY.
 
-        On an accelerator REVIVED tells of the call before: asking for this one's would wait for the device.
+        On an accelerator REVIVED tells of an earlier call: asking for this one's would wait for the device.
         """
         if not scores.is_cpu or self._backend not in (None, "numba"):
             return self._apply_on_device(scores)
@@ -109,33 +115,42 @@ class Masker:
         return self._state.tolist()
 
     def _apply_on_device(self, scores: torch.Tensor) -> tuple[torch.Tensor, int]:
-        worst = MASKED
-        if self._revived is not None and bool(self._revived.any()):
-            worst = REVIVED
-            self._state[:] = self._revived.cpu().numpy()
+        worst = self._earlier()
         empty = first_empty(self.rows, self._untouched, scores.shape[1])
         if empty >= 0:
             self._state[:] = MASKED
             self._state[empty] = worst = EMPTY
-        kernel: ApplyRows = apply_rows_plain
-        if self._backend == "triton" or (self._backend is None and scores.device.type == "cuda"):
-            if not scores.requires_grad:
-                kernel = _triton_kernel() or apply_rows_plain
         if scores.stride(-1) != 1:
             scores = scores.contiguous()
-        out, self._revived = kernel(scores, *self._rows_on(scores.device))
+        rows, untouched = self._rows_on(scores.device)
+        if self._backend == "triton" or (self._backend is None and scores.device.type == "cuda"):
+            if not scores.requires_grad and (kernel := _triton_kernel()) is not None:
+                return kernel(scores, rows, untouched, self._host_revived), worst
+        out, self._revived = apply_rows_plain(scores, rows, untouched.bool())
         return out, worst
+
+    def _earlier(self) -> int:
+        """REVIVED, with the rows in `states`, if an earlier call revived some and it has not been told yet."""
+        if self._revived is not None:
+            self._told |= self._revived.cpu().numpy()
+            self._revived = None
+        if not self._told.any():
+            return MASKED
+        self._state[:] = self._told * REVIVED
+        self._told[self._state != 0] = 0
+        return REVIVED
 
     def _rows_on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         if device.type == "cpu":
-            return self._host_rows, self._host_untouched
+            return self._host_rows, self._host_untouched.view(torch.int8)
         if self._device_rows is None or self._device_untouched is None or self._device_rows.device != device:
             self._device_rows = torch.empty_like(self._host_rows, device=device)
-            self._device_untouched = self._host_untouched.to(device)
+            self._device_untouched = self._host_untouched.to(device).view(torch.int8)
+            self._copied = torch.cuda.Event() if device.type == "cuda" else None
         self._device_rows.copy_(self._host_rows, non_blocking=True)
-        if device.type == "cuda":
-            self._copied = torch.cuda.Event()
+        if self._copied is not None:
             self._copied.record(torch.cuda.current_stream(device))
+            self._copying = True
         return self._device_rows, self._device_untouched
 
 

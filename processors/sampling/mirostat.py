@@ -34,6 +34,7 @@ import numpy.typing as npt
 import torch
 from transformers import LogitsProcessor
 
+from processors.callers import local
 from processors.errors import GenerationError
 from processors.sampling.following import Follower
 from processors.stage import Stage
@@ -234,9 +235,9 @@ def _later_cuts() -> str:
     for _ in range(12):
         if frame is None:
             return ""
-        config = frame.f_locals.get("generation_config")
-        if config is not None and frame.f_globals.get("__name__") == "transformers.generation.utils":
-            return _cuts(config)
+        if frame.f_globals.get("__name__") == "transformers.generation.utils":
+            if (config := local(frame, "generation_config")) is not None:
+                return _cuts(config)
         frame = frame.f_back
     return ""
 

@@ -125,11 +125,12 @@ for trial in range(40):
     if trial % 4 == 0:
         rows[0] = 0
     args = torch.from_numpy(rows), torch.from_numpy(random.random(count) < 0.3)
-    got, revived = apply_rows_triton(scores, *args)
+    revived = torch.zeros(count, dtype=torch.int8)
+    got = apply_rows_triton(scores, args[0], args[1].view(torch.int8), revived)
     expected, expected_revived = apply_rows_plain(scores, *args)
     kind = torch.int16 if scores.element_size() == 2 else torch.int32
     assert torch.equal(got.view(kind), expected.contiguous().view(kind)), (trial, width, words, dtype)
-    assert torch.equal(revived, expected_revived), trial
+    assert torch.equal(revived.bool(), expected_revived), trial
 print("same bits")
 """
 
@@ -143,3 +144,28 @@ def test_triton_kernel_in_its_interpreter() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "same bits" in done.stdout
+
+
+COMPILED = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from processors.kernels.gpu import _mask_rows
+for scores in ("*fp32", "*fp16", "*bf16"):
+    signature = {"scores": scores, "rows": "*i32", "untouched": "*i8", "out": scores, "revived": "*i8", "width": "i32",
+                 "words": "i32", "scores_stride": "i64", "BLOCK": "constexpr"}
+    source = ASTSource(fn=_mask_rows, signature=signature, constexprs={"BLOCK": 4096})
+    assert "st.global" in triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["ptx"]
+print("compiled")
+"""
+
+
+def test_triton_kernel_compiles_for_a_gpu() -> None:
+    """The interpreter takes more than the compiler, which needs no GPU."""
+    pytest.importorskip("triton", reason="the Triton kernel needs `pip install triton`")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    environment.pop("TRITON_INTERPRET", None)
+    command = [sys.executable, "-c", COMPILED]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "compiled" in done.stdout
