@@ -1,6 +1,7 @@
 """Drafters: ways of guessing what a model will write. `guided.generate(..., drafter=guided.drafters.PromptLookup())`.
 
 auto       `Auto`: merges several, sends what is worth its time; what `drafter="auto"` means
+copyedit   `CopyEdit`: an edited copy of the text before, followed over its edits
 heads      `Heads`: trained on the model's own texts (docs/draft_heads.md)
 jacobi     `Jacobi`: a window of guesses that every pass improves
 layers     `LayerSkip`: the target without some of its layers
@@ -13,6 +14,7 @@ trigram    `Trigram`: a table of pairs that follows the model, searched for like
 """
 
 from guided.drafters.auto import Auto
+from guided.drafters.copyedit import CopyEdit
 from guided.drafters.heads.drafter import Heads
 from guided.drafters.jacobi import Jacobi
 from guided.drafters.layers import LayerSkip
@@ -25,6 +27,7 @@ from guided.drafters.trigram import Trigram
 
 __all__ = [
     "Auto",
+    "CopyEdit",
     "DraftModel",
     "Heads",
     "Jacobi",

@@ -1,12 +1,17 @@
 """`Auto`: several drafters, one tree, and only the nodes that are worth their time.
 
-Each drafter proposes into one scratch tree. Every edge has a class (who proposed it, and how sure it was), and for
-every class the share of edges that turned out right is counted, whether or not they were sent: what was emitted tells
-which proposals would have been accepted. So nothing has to be tried out to be learnt. The chance of a node is the
-product of its edges' shares, put right by how their drafter does in this text; and of all nodes, sorted by chance, as
-many are sent as maximise
+Each drafter proposes into one scratch tree. What a drafter says of an edge has a class (who says it, and how sure it
+is), and for every class the share of edges that turned out right is counted, whether or not they were sent: what was
+emitted tells which proposals would have been accepted. So nothing has to be tried out to be learnt. An edge's chance
+comes from the shares of all that is said of it, put right by how each drafter does in this text; the chance of a node
+is the product of those of its edges; and of all nodes, sorted by chance, as many are sent as maximise
 
     (1 + sum of chances) / cost of the pass, in passes of one token
+
+Where several drafters expect the same token under a constraint, they know it from different things (the automaton, the
+text, the model's own habits), and all of them must be wrong for it to be wrong. In free text they repeat each other,
+and the best of them counts. A trigram table as a fourth drafter (`Trigram`) was tried: it knows what `CopyEdit` and
+`Recall` know, and cost more time than it saved on every kind of text.
 
 Sending none is one of the candidates, and where drafting has not paid for a while, it rests. What is sent is decided
 before the model is asked, so any rule of verification stays exact; all proposals are deterministic, so no draw is
@@ -20,7 +25,7 @@ import weakref
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from guided.drafters.lookup import PromptLookup
+from guided.drafters.copyedit import SHARES, CopyEdit
 from guided.drafters.recall import Recall
 from guided.drafters.schema import SchemaLookup
 from guided.speculation.costs import PassCosts, costs_of
@@ -32,9 +37,10 @@ __all__ = ["Auto", "auto_for"]
 _SCHEMA = {"style": 0.75, "open": 0.6, "memory": 0.7, "end": 0.35, "branch": 0.3, "next": 0.4, "close": 0.5}
 _MATCH = {1: 0.2, 2: 0.5, 3: 0.6, 4: 0.75, "exchanged": 0.3, "put in": 0.1}
 _UNKNOWN = 0.05
-_TRUST = 4.0  # edges that what is expected beforehand counts for
+_TRUST = 16.0  # edges that what is expected beforehand counts for
 _WORTH = 1.05  # a draft must promise this much over none: shares and costs are estimates
 _NAP, _LONGEST_NAP = 8, 64  # rounds without drafting after drafting has not paid
+_STOCK, _LEAST_STOCK = 32, 24  # rounds over which it is judged, and the fewest
 _FORGET = 0.995
 _HERE, _FADE = 3.0, 0.97  # edges that the long run counts for beside this text; how this text's own are forgotten
 
@@ -42,7 +48,7 @@ _shared: weakref.WeakKeyDictionary[Any, Auto] = weakref.WeakKeyDictionary()
 
 
 class Auto:
-    """Merges what `parts` propose (default: schema and prompt look-ups and the model's own runners-up).
+    """Merges what `parts` propose (default: what the schema says, a copy of the text so far, the model's runners-up).
 
     Shares and tables stay with the object: the more it has seen, the better it chooses. `most` nodes at most.
     """
@@ -50,7 +56,7 @@ class Auto:
     name = "auto"
 
     def __init__(self, parts: Sequence[Drafter] | None = None, *, most: int = 48) -> None:
-        own: list[Drafter] = [SchemaLookup(), PromptLookup(), Recall()]
+        own: list[Drafter] = [SchemaLookup(), CopyEdit(), Recall()]
         self.parts = own if parts is None else list(parts)
         self.needs = frozenset().union(*(part.needs for part in self.parts))
         self.most = most
@@ -85,10 +91,25 @@ def expected(source: str, hint: Any) -> float:
         kind, way, place = hint
         first = _MATCH.get(kind, 0.3) * (1.0 if way == 0 else 0.4)
         return first if place == 0 else (0.65, 0.75, 0.85)[place - 1]
+    if source == "copy" and isinstance(hint, tuple):
+        return float((hint[0] + 0.5) / SHARES)
     if source == "recall" and isinstance(hint, tuple):
         known, eighths, _ = hint
         return float((eighths + 0.5) / 8 * (0.8 if known == 2 else 0.4))
     return _UNKNOWN
+
+
+class _Scratch(Draft):
+    """A draft whose hints are all that was said about an edge: ((source, hint), ...)."""
+
+    __slots__ = ()
+
+    def add(self, parent: int, token: int, source: str, hint: Any = None) -> int:
+        known = len(self)
+        node = super().add(parent, token, source, ((source, hint),))
+        if 0 <= node < known and all(source != other for other, _ in self.hints[node]):
+            self.hints[node] += ((source, hint),)
+        return node
 
 
 class _Auto:
@@ -113,15 +134,15 @@ class _Auto:
         if self._costs.wants_single() and self._base == 0 and self._setup.rows == 1:
             return
         start = time.thread_time()
-        scratch = Draft(view.ids[-1], 160, draft.depth_limit - self._base)
+        scratch: Draft = _Scratch(view.ids[-1], 160, draft.depth_limit - self._base)
         for session in self._sessions:
             session.propose(view, scratch, 0)
+        self._free = view.matcher is None
         scratch = trim(scratch, view.matcher, self._setup.eos_ids, self._setup.width)
         self._scratch = scratch
         chances = [1.0]
         for child in range(1, len(scratch)):
-            edge = self._chance(scratch.sources[child], self._hint(view, scratch.hints[child]))
-            chances.append(chances[scratch.parents[child]] * edge)
+            chances.append(chances[scratch.parents[child]] * self._chance(scratch.hints[child]))
         order = sorted(range(1, len(scratch)), key=lambda child: (-chances[child], child))
         placed = {0: node}
         for child in order[: self._worth(chances, order, len(draft))]:
@@ -129,7 +150,6 @@ class _Auto:
             if parent >= 0:
                 source = scratch.sources[child]
                 placed[child] = draft.add(parent, scratch.tokens[child], source, scratch.hints[child])
-        self._free = view.matcher is None
         self._seconds += 0.1 * (time.thread_time() - start - self._seconds)
 
     def _worth(self, chances: list[float], order: list[int], sent: int) -> int:
@@ -160,20 +180,21 @@ class _Auto:
         own = max(len(seen.path) - self._base, 0)  # tokens that need no pass of their own now
         extra = self._costs.seconds(len(seen.draft)) - self._costs.seconds(self._base + 1)
         self._rounds += 1
-        self._profit += (own * one - extra - self._seconds - self._profit) / min(self._rounds, 12)
-        if self._rounds >= 8 and self._profit < 0:
+        self._profit += (own * one - extra - self._seconds - self._profit) / min(self._rounds, _STOCK)
+        if self._rounds >= _LEAST_STOCK and self._profit < 0:
             self._asleep, self._nap = self._nap, min(2 * self._nap, _LONGEST_NAP)
-            self._rounds, self._profit = 4, 0.0
+            self._rounds, self._profit = _LEAST_STOCK // 2, 0.0
         elif self._profit > 0:
             self._nap = _NAP
 
-    def _chance(self, source: str, hint: Any) -> float:
-        """The share of an edge's class, put right by how its source has done in this text so far."""
-        right, expected_right = self._here.get(source, (0.0, 0.0))
-        return min(self._owner.share(source, hint) * (right + _HERE) / (expected_right + _HERE), 0.98)
-
-    def _hint(self, view: View, hint: Any) -> Hashable:
-        return (view.matcher is None, hint)
+    def _chance(self, said: Sequence[tuple[str, Any]]) -> float:
+        """How likely an edge is right, by the shares of all classes that it belongs to."""
+        best, wrong = 0.0, 1.0
+        for source, hint in said:
+            right, expected_right = self._here.get(source, (0.0, 0.0))
+            share = self._owner.share(source, (self._free, hint)) * (right + _HERE) / (expected_right + _HERE)
+            best, wrong = max(best, share), wrong * max(1 - share, 0.0)
+        return min(best if self._free else 1 - wrong, 0.98)
 
     def _judge(self, seen: Seen) -> None:
         """Which of the scratch tree's edges were right, as far as what was emitted tells."""
@@ -186,11 +207,11 @@ class _Auto:
         node = 0
         for token in emitted[self._base :]:
             for candidate, child in scratch.children[node].items():
-                hint = (self._free, scratch.hints[child])
-                here = self._here.setdefault(scratch.sources[child], [0.0, 0.0])
-                here[0] = _FADE * here[0] + (candidate == token)
-                here[1] = _FADE * here[1] + self._owner.share(scratch.sources[child], hint)
-                self._owner.count(scratch.sources[child], hint, candidate == token)
+                for source, hint in scratch.hints[child]:
+                    here = self._here.setdefault(source, [0.0, 0.0])
+                    here[0] = _FADE * here[0] + (candidate == token)
+                    here[1] = _FADE * here[1] + self._owner.share(source, (self._free, hint))
+                    self._owner.count(source, (self._free, hint), candidate == token)
             following = scratch.children[node].get(token)
             if following is None:
                 return

@@ -16,6 +16,7 @@ from guided.speculation.draft import Draft, Seen, Session, Setup, View
 
 __all__ = ["Recall"]
 
+_BLOCK = 64
 Row = list[tuple[int, float]]  # tokens with probabilities, the likeliest first
 
 
@@ -69,13 +70,40 @@ class _Recall:
         if seen.logits is None:
             return
         nodes = [0, *seen.path]
-        logits = seen.logits[nodes].float()
-        best = torch.topk(logits, min(self._owner.keep, logits.shape[-1]), dim=-1)
-        weights = torch.exp(best.values - torch.logsumexp(logits, -1, keepdim=True))
+        best, weights = likeliest(path_rows(seen), self._owner.keep)
         end = len(seen.ids) - len(nodes)
-        for place, (tokens, chances) in enumerate(zip(best.indices.tolist(), weights.tolist(), strict=True)):
+        for place, (tokens, chances) in enumerate(zip(best.tolist(), weights.tolist(), strict=True)):
             row = list(zip(tokens, chances, strict=True))
             last = seen.ids[end + place - 1]
             self._owner.store(last, row)
             if end + place >= 2:
                 self._owner.store((seen.ids[end + place - 2], last), row)
+
+
+def path_rows(seen: Seen) -> torch.Tensor:
+    """Scores float [path + 1, V] along the accepted path, root first; a view where they stand in one row."""
+    assert seen.logits is not None
+    count = len(seen.path) + 1
+    if list(seen.path) == list(range(1, count)):
+        return seen.logits[:count].float()
+    return seen.logits[[0, *seen.path]].float()
+
+
+def likeliest(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `count` best tokens of each row and their probabilities, [rows, count] each, the likeliest first.
+
+    The best tokens lie in the blocks with the greatest maxima, and maxima are read at the speed of memory: three times
+    as fast as `torch.topk` over a vocabulary.
+    """
+    rows, width = scores.shape
+    count = min(count, width)
+    mass = torch.logsumexp(scores, -1, keepdim=True)
+    if width % _BLOCK or width < count * _BLOCK * 2:
+        best = torch.topk(scores, count, dim=-1)
+        return best.indices, torch.exp(best.values - mass)
+    blocks = scores.view(rows, -1, _BLOCK)
+    chosen = blocks.amax(-1).topk(count, dim=-1).indices
+    inside = blocks.gather(1, chosen[..., None].expand(-1, -1, _BLOCK)).reshape(rows, -1)
+    best = torch.topk(inside, count, dim=-1)
+    tokens = chosen.gather(1, best.indices // _BLOCK) * _BLOCK + best.indices % _BLOCK
+    return tokens, torch.exp(best.values - mass)

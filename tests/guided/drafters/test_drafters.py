@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 import guided
 from guided.drafters import (
     Auto,
+    CopyEdit,
     DraftModel,
     Jacobi,
     LayerSkip,
@@ -22,6 +24,7 @@ from guided.drafters import (
     Trigram,
 )
 from guided.drafters.layers import find_layers, skipping
+from guided.drafters.recall import likeliest
 from guided.generation import generate
 from guided.speculation.costs import PassCosts, costs_of
 from guided.speculation.draft import Draft, Seen, Setup, View
@@ -34,6 +37,7 @@ PATTERN = r"(\[(1|2|12)*\],?){1,6}abcabc\[\[(a|b|cab)+\]\]"
 MADE: dict[str, Any] = {
     "auto": Auto,
     "chain": lambda: DraftModel(llama(3)),
+    "copy": CopyEdit,
     "overlap": lambda: DraftModel(llama(3), 3, overlap=True),
     "itself": lambda: DraftModel(llama(0), stop=1.0),
     "spectr": lambda: SpecTr(llama(3), 3, 3),
@@ -103,6 +107,46 @@ def test_lookup_copies_what_followed() -> None:
     assert draft.tokens == [2, 3, 4, 5, 9]
 
 
+SOURCE = list(range(10, 30))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ([10, 11, 12, 13], 14),
+        ([10, 11, 12, 99], 14),  # 13 was exchanged
+        ([10, 11, 12, 16], 17),  # 13 to 15 were left out
+        ([10, 11, 12, 99, 15], 16),  # 13 and 14 were exchanged for one
+        ([10, 11, 12, 99, 98, 13], 14),  # two were put in
+        ([20, 21, 22, 12, 13], 14),  # another place
+    ],
+)
+def test_a_copy_goes_on_after_an_edit(written: list[int], expected: int) -> None:
+    session = CopyEdit().start(None)  # type: ignore[arg-type]
+    ids = [*SOURCE, 5, *written]
+    draft = Draft(ids[-1])
+    session.propose(View(ids, len(SOURCE) + 1, len(ids)), draft, 0)
+    assert draft.tokens[1] == expected
+    assert draft.path(len(draft) - 1)
+
+
+def test_a_copy_is_followed_over_forced_text_and_offers_both_places_behind_an_edit() -> None:
+    session = CopyEdit().start(None)  # type: ignore[arg-type]
+    ids = [*SOURCE, 5, 10, 11, 12, 13, 14, 99]
+    draft = Draft(ids[-1])
+    session.propose(View(ids, len(SOURCE) + 1, len(ids) - 2), draft, 0)
+    assert draft.tokens[1] == 16 and {16, 17} <= set(draft.children[0])
+    assert draft.path(draft.children[draft.children[0][16]][17]) == [16, 17]
+
+
+def test_the_likeliest_tokens_are_found_by_blocks() -> None:
+    for width in (6_400, 6_399, 70):
+        scores = 3 * torch.randn((3, width), generator=torch.Generator().manual_seed(width))
+        tokens, weights = likeliest(scores, 5)
+        assert torch.equal(tokens, scores.topk(5).indices)
+        assert torch.allclose(weights, scores.softmax(-1).topk(5).values)
+
+
 def test_recycling_follows_its_tree() -> None:
     owner = TokenRecycling(k=2, tree=[(0,), (1,), (0, 1)])
     owner.table = {1: [4, 5], 4: [6, 7]}
@@ -163,9 +207,8 @@ def test_costs_are_learnt() -> None:
 def test_auto_sends_nothing_where_passes_are_dear() -> None:
     """A model whose passes cost as much as their tokens gains nothing by drafts that are often wrong."""
     drafter = Auto([PromptLookup()])
-    for size in range(5):
-        for place in range(4):
-            drafter.shares["lookup", (True, (size, place))] = [10.0, 100.0]
+    for kind, way, place in itertools.product([1, 2, 3, 4, "exchanged", "put in"], range(3), range(4)):
+        drafter.shares["lookup", (True, (kind, way, place))] = [10.0, 100.0]
     model = llama(7)
     costs = costs_of(model)
     for tokens in [1, 2, 4, 8] * 30:
@@ -173,3 +216,43 @@ def test_auto_sends_nothing_where_passes_are_dear() -> None:
     costs._last_single = costs.count
     out = generate(model, inputs(1), None, drafter, max_new_tokens=30, do_sample=False)
     assert out.stats.drafted <= 5
+
+
+class Says:
+    """Expects one token, with a hint of its own."""
+
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, name: str, token: int) -> None:
+        self.name, self.token = name, token
+
+    def start(self, setup: Setup) -> Says:
+        return self
+
+    def propose(self, view: View, draft: Draft, node: int) -> None:
+        draft.add(node, self.token, self.name, self.name)
+
+    def observe(self, seen: Seen) -> None:
+        pass
+
+
+def test_auto_hears_all_that_is_said_of_a_token_and_counts_it() -> None:
+    drafter = Auto([Says("one", 7), Says("two", 7), Says("three", 8)])
+    for name, right in (("one", 50.0), ("two", 50.0), ("three", 60.0)):
+        drafter.shares[name, (True, name)] = drafter.shares[name, (False, name)] = [right, 100.0]
+    model = llama(8)
+    for _ in range(2):
+        costs_of(model).note(1, 0.01)
+    session: Any = drafter.start(Setup(model, None, 0.0, 30, frozenset({2})))
+    seen = Draft(5)
+    session.propose(View([4, 5], 2, 2), seen, 0)
+    scratch = session._scratch
+    assert [source for source, _ in scratch.hints[1]] == ["one", "two"]
+    assert session._chance(scratch.hints[1]) < session._chance(scratch.hints[2])  # the better of two that agree
+    session._free = False
+    assert session._chance(scratch.hints[1]) > session._chance(scratch.hints[2])  # both must be wrong
+    session._free = True
+    session.observe(Seen(Draft(5), [], 7, [4, 5, 7]))
+    counted = {name: drafter.shares[name, (True, name)] for name in ("one", "two", "three")}
+    assert counted["one"] == counted["two"] == [pytest.approx(50.75), pytest.approx(100.5)]
+    assert counted["three"] == [pytest.approx(59.7), pytest.approx(100.5)]

@@ -16,7 +16,7 @@ from guided.drafters.jacobi import Jacobi, _Jacobi
 from guided.drafters.lookup import PromptLookup
 from guided.drafters.model import DraftModel, _Drafting
 from guided.speculation import rules, verify
-from guided.speculation.draft import Draws
+from guided.speculation.draft import Draft, Draws, Setup, View
 from tests.guided.speculation.toy_chain import Table, chi_square_p, exact_law, simulate
 
 
@@ -25,10 +25,23 @@ def model_drafter(**options: Any) -> Any:
     return lambda setup, machine: _Drafting(owner, setup, machine)
 
 
+class _Independent(_Drafting):
+    """Several independent drafts, as SpecTr draws them, under the recursive rule for independent draws."""
+
+    def propose(self, view: View, draft: Draft, node: int) -> None:
+        super().propose(view, draft, node)
+        draft.draws = {at: Draws("recursive", draws.q, draws.tokens) for at, draws in draft.draws.items()}
+
+
+def independent(setup: Setup, machine: Any) -> _Independent:
+    return _Independent(DraftModel(None, 2, shape="sequential", width=3), setup, machine)
+
+
 DRAFTERS: dict[str, Any] = {
     "chain": model_drafter(tokens=2, stop=1.0),
     "stopping chain": model_drafter(tokens=3, stop=0.4),
     "overlap": model_drafter(tokens=2, stop=1.0, overlap=True),
+    "independent": independent,
     "k-sequential": model_drafter(tokens=2, shape="sequential", width=3),
     "tree": model_drafter(tokens=2, shape="tree", width=3),
     "beam": model_drafter(tokens=2, shape="beam", width=3),
