@@ -1,6 +1,6 @@
 """Who calls a processor: what nothing in the arguments tells is asked of the callers' frames.
 
-Both questions are asked rarely: only for sequences that nothing else explains.
+All questions are asked rarely: once a generation, or only for sequences that nothing else explains.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-__all__ = ["called_by_foreign_assistant", "local"]
+__all__ = ["called_by_foreign_assistant", "generation_config", "local"]
 
 _FOREIGN = ("DifferentTokenizers", "UniversalSpeculativeDecodingGenerator")
 
@@ -25,6 +25,19 @@ def called_by_foreign_assistant() -> bool:
                 return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
+
+
+def generation_config() -> Any:
+    """The settings of the `generate` call that reads the processors right now; None outside of one."""
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(12):
+        if frame is None:
+            return None
+        if frame.f_globals.get("__name__") == "transformers.generation.utils":
+            if (config := local(frame, "generation_config")) is not None:
+                return config
+        frame = frame.f_back
+    return None
 
 
 def local(frame: FrameType, name: str) -> Any:

@@ -15,7 +15,7 @@ import triton.language as tl
 
 __all__ = ["apply_rows_triton"]
 
-BLOCK = 4096
+BLOCK, WARPS = 16_384, 32  # one program has a row to itself, so it must keep many loads in flight
 
 
 @triton.jit  # without annotations: Triton evaluates them, and knows no `Any`
@@ -26,8 +26,8 @@ def _mask_rows(scores, rows, untouched, out, revived, width, words, scores_strid
     mask = rows + row * words
     banned = float("-inf")
     copied = tl.load(untouched + row).to(tl.int32)
-    alive = 0
-    any_allowed = 0
+    alive = tl.zeros([BLOCK], tl.int1)
+    any_allowed = tl.zeros([BLOCK], tl.int1)
     for start in range(0, width, BLOCK):
         token = start + tl.arange(0, BLOCK)
         inside = token < width
@@ -36,9 +36,10 @@ def _mask_rows(scores, rows, untouched, out, revived, width, words, scores_strid
         allowed = ((bits >> (token % 32)) & 1) != 0
         value = tl.load(source + token, mask=inside & allowed, other=banned)
         tl.store(target + token, value, mask=inside)
-        alive = tl.maximum(alive, tl.max((allowed & inside & (value != banned)).to(tl.int32), axis=0))
-        any_allowed = tl.maximum(any_allowed, tl.max((allowed & inside).to(tl.int32), axis=0))
-    dead = (alive == 0) & (any_allowed != 0) & (copied == 0)
+        alive |= allowed & inside & (value != banned)
+        any_allowed |= allowed & inside
+    living, choice = tl.max(alive.to(tl.int32), axis=0), tl.max(any_allowed.to(tl.int32), axis=0)
+    dead = (living == 0) & (choice != 0) & (copied == 0)
     if dead:
         tl.store(revived + row, 1)
         for start in range(0, width, BLOCK):
@@ -60,5 +61,8 @@ def apply_rows_triton(
     count, width = scores.shape
     out = torch.empty((count, width), dtype=scores.dtype, device=scores.device)
     if count and width:
-        _mask_rows[(count,)](scores, rows, untouched, out, revived, width, rows.shape[1], scores.stride(0), BLOCK=BLOCK)
+        words, stride = rows.shape[1], scores.stride(0)
+        _mask_rows[(count,)](
+            scores, rows, untouched, out, revived, width, words, stride, BLOCK=BLOCK, num_warps=WARPS
+        )
     return out

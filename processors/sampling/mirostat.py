@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,7 +33,7 @@ import numpy.typing as npt
 import torch
 from transformers import LogitsProcessor
 
-from processors.callers import local
+from processors.callers import generation_config
 from processors.errors import GenerationError
 from processors.sampling.following import Follower
 from processors.stage import Stage
@@ -230,16 +229,9 @@ def _check(name: str, value: object, fine: bool, wanted: str) -> None:
 
 
 def _later_cuts() -> str:
-    """Which of `generate`'s own warpers will run, found in the frame that reads the processors; "" for none."""
-    frame: Any = sys._getframe(1)
-    for _ in range(12):
-        if frame is None:
-            return ""
-        if frame.f_globals.get("__name__") == "transformers.generation.utils":
-            if (config := local(frame, "generation_config")) is not None:
-                return _cuts(config)
-        frame = frame.f_back
-    return ""
+    """Which of `generate`'s own warpers will run; "" for none."""
+    config = generation_config()
+    return "" if config is None else _cuts(config)
 
 
 def _cuts(config: Any) -> str:

@@ -8,12 +8,14 @@ has costs alpha * f(l), where l is how long a repetition it would continue:
     l(v) = max { i <= 5 : (last i-1 tokens + v) occurred }   else
     score(v) = p(v) - alpha * f(l(v)),   f(l) = l for l < 5; at 5 and beyond the resistance of `limit`
 
-No forward pass and no state: the sequence itself is the graph, read anew at each call (a few µs a candidate).
+No forward pass and no state: the sequence itself is the graph, read anew at each call (a few µs a candidate). What
+`generate` pads the shorter prompts of a batch with on the left is no part of it.
 """
 
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -21,6 +23,7 @@ import numpy.typing as npt
 import torch
 from transformers import LogitsProcessor
 
+from processors.callers import generation_config
 from processors.errors import GenerationError, UnsupportedGeneration
 from processors.stage import Stage
 
@@ -85,9 +88,12 @@ class MomentumProcessor(LogitsProcessor):
         self.alpha, self.top_k, self.longest, self.temperature = alpha, top_k, longest, temperature
         self.resistance = resistance
         self.exempt = frozenset(exempt)
+        self._pads: dict[int, int | None] = {}  # by thread
 
     def announce(self) -> None:
-        """A new generation begins: there is nothing to forget, since the ids are all that counts."""
+        """A new generation begins: what does it pad with?"""
+        pad = getattr(generation_config(), "_pad_token_tensor", None)
+        self._pads[threading.get_ident()] = None if pad is None else int(pad)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """input_ids int64 [rows, length], scores [rows, width] -> scores of the candidates."""
@@ -100,7 +106,7 @@ class MomentumProcessor(LogitsProcessor):
             return scores
         p = torch.softmax(scores.float(), dim=-1)
         best, candidates = p.topk(min(self.top_k, p.shape[1]), dim=-1)
-        history = input_ids.detach().cpu().numpy().astype(np.int64)
+        history = self._unpadded(input_ids.detach().cpu().numpy().astype(np.int64))
         lengths = [
             [0 if token in self.exempt else repetition(row, token, self.longest) for token in tokens]
             for row, tokens in zip(history, candidates.tolist(), strict=True)
@@ -112,6 +118,13 @@ class MomentumProcessor(LogitsProcessor):
         out = torch.full_like(scores, -torch.inf).scatter_(1, candidates, score)
         alone = (scores > -torch.inf).sum(dim=-1, keepdim=True) <= 1
         return torch.where(alone, scores, out)
+
+    def _unpadded(self, ids: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+        """The rows from their first id that is no padding on."""
+        pad = self._pads.get(threading.get_ident())
+        if pad is None:
+            return list(ids)
+        return [row[int((row != pad).argmax()) :] for row in ids]
 
 
 MomentumProcessor.__call__.__signature__ = inspect.signature(MomentumProcessor.__call__)  # type: ignore[attr-defined]

@@ -8,10 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processors import ProcessorList
 from processors.errors import GenerationError
 from processors.sampling.momentum import MomentumProcessor, repetition
 from tests.processors.tiny import llama
-from tests.processors.toys import Lists, spell, toy_list, toy_vocabulary
+from tests.processors.toys import PAD, Lists, spell, toy_list, toy_vocabulary
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=25), st.integers(0, 3), st.integers(1, 6))
@@ -78,3 +79,24 @@ def test_constraint_and_momentum(options: dict) -> None:
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(GenerationError, match=next(iter(wrong))):
         MomentumProcessor(**wrong)
+
+
+def test_padding_is_no_history() -> None:
+    """The padding token itself is a candidate, as it is where models pad with EOS."""
+    model, seen = llama(), {}
+    for prompts in ([[2, 20, 21]], [[2, 20, 21], [2, 9, 31, 9, 31, 30]]):
+        length = max(map(len, prompts))
+        ids = torch.tensor([[PAD] * (length - len(each)) + each for each in prompts])
+        processor = MomentumProcessor()
+
+        def favoured(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            scores = scores.clone()
+            scores[:, PAD] = scores.max() + 1
+            return scores
+
+        out = model.generate(
+            input_ids=ids, attention_mask=(ids != PAD).long(), max_new_tokens=1, do_sample=False, output_scores=True,
+            return_dict_in_generate=True, logits_processor=ProcessorList([favoured, processor]),
+        )  # fmt: skip
+        seen[len(prompts)] = out.scores[0][0]
+    torch.testing.assert_close(seen[1], seen[2], atol=1e-4, rtol=1e-4)
