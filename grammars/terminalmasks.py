@@ -8,7 +8,6 @@ Rows live in blocks that are never moved (`rowblocks`), since kernels and other 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -19,10 +18,10 @@ from grammars import memory
 from grammars.automaton.arrays import GrowArray, address
 from grammars.automaton.terminals import TerminalStore
 from grammars.bytegroups import GROUP_OF_BYTE
+from grammars.cfg.terminals import LexTerminal
 from grammars.kernels import layout as at
 from grammars.kernels.lrcosts import NEVER, terminal_tokens
 from grammars.kernels.tier1 import (
-    children_apart,
     copy_row,
     cut,
     measure_trie,
@@ -30,6 +29,7 @@ from grammars.kernels.tier1 import (
     sort_frontier,
     tier1,
 )
+from grammars.lexedmasks import Lexed
 from grammars.rowblocks import Rows, Table
 from grammars.vocabulary import Vocabulary
 
@@ -45,7 +45,6 @@ MASK_FUEL = 50_000_000
 _OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megabyte each
 _MANY_STATES = 3_000  # of a terminal without competitors: from there on bytes are counted rather than tokens
 _STEPS = 20_000  # for the fewest tokens from a state
-_MANY_ENDS = 64  # trie nodes at which a terminal may end
 
 
 _NOTHING: UInt16 = np.zeros(0, np.uint16)
@@ -82,8 +81,7 @@ class Tier1:
     def __init__(self, store: TerminalStore, vocab: Vocabulary) -> None:
         self.store = store
         self.words = vocab.words
-        self._trie_end = vocab.trie_end
-        self._trie = (vocab.trie_byte, vocab.trie_token, vocab.trie_parent, vocab.dup_next)
+        self.trie_end = vocab.trie_end
         self._clear()
         self._longest = vocab.max_token_bytes
         self.used = 0
@@ -95,10 +93,8 @@ class Tier1:
         measure_trie(vocab.trie_byte, vocab.trie_parent, vocab.trie_token, group, work, *counts)
         self._merged = _merge_buffers(2048)
         self._work = np.zeros(16384, np.int64)
-        self._blocks: Callable[[int], npt.NDArray[np.bool_] | None] | None = None
-        self._below, self._byte_starts = np.zeros(4096, np.int32), np.zeros(257, np.int64)
         self._out = np.zeros(4096, np.int32)
-        self._levels = np.zeros(3 * (vocab.max_token_bytes + 3), np.int64)
+        self.levels = np.zeros(3 * (vocab.max_token_bytes + 3), np.int64)
         self._stretches, self._holes = np.zeros(1 << 14, np.int64), np.zeros(1 << 14, np.int64)
         self._progress = np.zeros(5, np.int64)
         self.ctx = np.zeros(CONTEXT, np.int64)
@@ -161,6 +157,7 @@ class Tier1:
         self._cuts: dict[tuple[int, int, int, bool], int] = {}
         self._fronts: dict[bytes, tuple[int, ...]] = {}
         self.rows = Rows(self.words)
+        self._lexed = Lexed(self)
         self._next, self._left = 0, 0
 
     @property
@@ -168,7 +165,7 @@ class Tier1:
         """Bytes of the rows and of what finds them."""
         grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist, self.reach)
         kept = sum(int(found.row.nbytes + found.needs.nbytes) for found in list(self._open.values()))
-        return self.rows.nbytes + sum(int(a.data.nbytes) for a in grown) + 2 * self.table.keys.nbytes + kept
+        return self.rows.nbytes + sum(int(a.data.nbytes) for a in grown) + 2 * self.table.keys.nbytes + kept + self._lexed.nbytes
 
     def forget(self) -> bool:
         """Drop all entries; matchers that know the old arrays keep them, and ask anew as the generation has changed."""
@@ -222,32 +219,43 @@ class Tier1:
 
     def _merge(self, frontier: Int32, first: int) -> tuple[int, int]:
         """Merged tries below the frontier nodes, one for each label: (first root, number of roots)."""
-        blocks = self._blocks
         labels = frontier[:, 1]
         first_root, stop = self.root1.n // 2, len(frontier)
         cuts = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), stop] if stop else [0]
         for low, high in itertools.pairwise(cuts):
-            label = int(labels[low])
-            # where few tokens end in it, there is little to leave out
-            blocked = None if blocks is None or high - low < _MANY_ENDS else blocks(label)
-            if blocked is None:
-                root = self._append(*self._merged_below(self.front.data, first + low, first + high))
-            else:
-                root = self._merge_apart(first + low, first + high, blocked)
-            self.root1.extend((label, root))
+            root = self._append(*self._merged_below(self.front.data, first + low, first + high, 0))
+            self.root1.extend((int(labels[low]), root))
         return first_root, self.root1.n // 2 - first_root
 
-    def _merged_below(self, front: Int32, first: int, stop: int) -> tuple[npt.NDArray[Any], ...]:
-        """The tries below the frontier nodes [first, stop) laid over each other: bytes, ends, tokens, their list."""
+    def _merged_below(self, front: Int32, first: int, stop: int, whole: int) -> tuple[npt.NDArray[Any], ...]:
+        """The tries below the nodes [first, stop), or of these (`whole`), laid over each other: bytes, ends, tokens,
+        their list."""
         while True:
-            packed = int(merge(self._address, front, first, stop, *self._merged, self._work))
+            packed = int(merge(self._address, front, first, stop, whole, *self._merged, self._work))
             if packed >= 0:
                 break
             self._merged = _merge_buffers(2 * self._merged[0].size)
             self._work = np.zeros(2 * self._work.size, np.int64)
         nodes, tokens = packed & 0xFFFFFFFF, packed >> 32
         mbyte, mend, mtok, mlist = self._merged
-        return mbyte[:nodes].copy(), mend[:nodes].copy(), mtok[: 2 * nodes].copy(), mlist[:tokens].copy()
+        return mbyte[:nodes], mend[:nodes], mtok[: 2 * nodes], mlist[:tokens]
+
+    def merged(self, nodes: Int32) -> int:
+        """Root of the tries of some nodes laid over each other: of children of nodes where a terminal ends."""
+        front = np.zeros(2 * len(nodes), np.int32)
+        front[::2] = nodes
+        return self._append(*self._merged_below(front, 0, len(nodes), 1))
+
+    def enter_lexed(self, row: Int32, roots: list[tuple[int, int]]) -> int:
+        """Number of a new entry of a lexer's state: a copy of the row, and the tries below the ends by label."""
+        first = self.root1.n // 2
+        self.root1.extend([number for root in roots for number in root])
+        return self._enter_row(row, 0, 0, 0, first, len(roots))
+
+    def pointed(self) -> int:
+        """Address of the context, up to date with the store."""
+        self._point(self.ctx)
+        return self._address
 
     def _append(
         self, mbyte: npt.NDArray[Any], mend: npt.NDArray[Any], mtok: npt.NDArray[Any], mlist: npt.NDArray[Any]
@@ -259,38 +267,6 @@ class Tier1:
         self.mtok.extend(mtok)
         self.mlist.extend(mlist)
         return root
-
-    def _merge_apart(self, first: int, stop: int, blocked: npt.NDArray[np.bool_]) -> int:
-        """As `_merge` for one label, without the children by `blocked` bytes: those would only go on with the token,
-        which for a name or a text is nearly the whole vocabulary."""
-        trie_byte, trie_token, _, dup = self._trie
-        known, starts = blocked.view(np.uint8), self._byte_starts
-        while True:
-            count = int(children_apart(self._address, self.front.data, first, stop, known, starts, self._below))
-            if count <= self._below.size:
-                break
-            self._below = np.zeros(2 * count, np.int32)
-        below, cuts = self._below[:count], [*dict.fromkeys(starts.tolist())]
-        parts = [(np.zeros(1, np.uint8), np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(0, np.int32))]
-        offset, listed = 1, 0
-        for low, high in itertools.pairwise(cuts):
-            group = below[low:high]
-            own = []
-            for node in group.tolist():
-                token = int(trie_token[node])
-                while token >= 0:
-                    own.append(token)
-                    token = int(dup[token])
-            front = np.zeros(2 * len(group), np.int32)
-            front[::2] = group
-            ybyte, yend, ytok, ylist = self._merged_below(front, 0, len(group))
-            ytok[::2] += listed + len(own)
-            ybyte[0], ytok[0], ytok[1] = trie_byte[group[0]], listed, len(own)
-            parts.append((ybyte, yend + offset, ytok, np.concatenate([np.array(own, np.int32), ylist])))
-            offset += len(ybyte)
-            listed += len(own) + len(ylist)
-        parts[0][1][0] = offset
-        return self._append(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def keep(self) -> tuple[object, ...]:
         """The arrays whose addresses `refresh` wrote: whoever holds a context holds these."""
@@ -337,7 +313,7 @@ class Tier1:
                 if target > 0 and target not in known:
                     known[target] = len(states)
                     states.append(target)
-            if len(states) > _MANY_STATES and not hasattr(store.owner_of(q), "blocks"):
+            if len(states) > _MANY_STATES and not isinstance(store.owner_of(q), LexTerminal):
                 return False
         listed = np.array(states, np.int32)
         local = np.full(len(store) + 1, -1, np.int32)
@@ -375,9 +351,10 @@ class Tier1:
             if (q, low, high, limit) in self._built:
                 return
             self._built.add((q, low, high, limit))
-            self._blocks = self.store.blocks_of(q)
             bare, due = low & at.LAST != 0, low & ~at.LAST
-            if limit != at.NO_LIMIT:
+            if isinstance(self.store.owner_of(q), LexTerminal):
+                entry = self._lexed.entry(q, max(0, -2 - high))
+            elif limit != at.NO_LIMIT:
                 found, _ = self._walk(q, due, high, limit)
                 entry = self._enter(found.row, found.items, bare)
             elif due <= 0 and high < 0:
@@ -404,14 +381,14 @@ class Tier1:
             self._point(self.ctx)
             if rounds == 0:
                 self._progress[:4] = 0, 0, 0, 1
-                self._stretches[:4] = 1, self._trie_end[0], q, like
+                self._stretches[:4] = 1, self.trie_end[0], q, like
                 if known is None:
                     row = np.zeros(self.words, np.int32)
                     needs = np.full(32 * self.words, 0xFFFF, np.uint16) if counted else _NOTHING
                 else:
                     row, old, needs = known.row.copy(), known.items.reshape(-1), known.needs.copy()
             rounds += 1
-            buffers = self._out, self._levels, needs, self._stretches, self._holes, self._progress
+            buffers = self._out, self.levels, needs, self._stretches, self._holes, self._progress
             found = int(tier1(self._address, q, low, high, limit, like, horizon, never, old, row, *buffers))
             holes = int(self._progress[4])
             if holes:
@@ -523,16 +500,16 @@ class Tier1:
         items = np.ascontiguousarray(found if found.shape[1] == 3 else np.pad(found, ((0, 0), (0, 1)))).reshape(-1)
         labels = np.zeros(int(found[:, 1].max(initial=-1)) + 2, np.int64)
         parents = int(sort_frontier(self._address, items, labels, flat))
-        if self._blocks is None:
-            key = blake2b(flat.data, digest_size=16).digest()
-            known = self._fronts.get(key)
-        else:  # of a lexer, where only the tries below are looked at
-            flat, known = flat[: 2 * parents], None
+        key = blake2b(flat.data, digest_size=16).digest()
+        known = self._fronts.get(key)
         if known is None:
             first = self.front.extend(flat) // 2
             known = first, parents, len(flat) // 2, *self._merge(flat.reshape(-1, 2)[:parents], first)
-            if self._blocks is None:
-                self._fronts[key] = known
+            self._fronts[key] = known
+        return self._enter_row(row, *known)
+
+    def _enter_row(self, row: Int32, *known: int) -> int:
+        """Number of a new entry with a copy of the row."""
         if not self._left:
             self._next, self._left = self.rows.block()
             memory.take(self, 4 * self.words * self._left)

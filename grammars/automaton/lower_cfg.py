@@ -226,9 +226,10 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
 
     endings: dict[tuple[tuple[int, int], ...], int] = {}
     blocks: dict[tuple[int, ...], int] = {}
+    ignored = sum(1 << number for number in lexer.ignored)
 
-    def ending(label: tuple[tuple[int, int], ...], viable: frozenset[int]) -> int:
-        label = tuple(way for way in label if way[0] in viable)
+    def ending(label: tuple[tuple[int, int], ...], viable: int) -> int:
+        label = tuple(way for way in label if viable >> way[0] & 1)
         found = endings.get(label)
         if found is None:
             found = endings[label] = make_ending(label)
@@ -243,18 +244,18 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
 
     def start_of(key: Any, duty: int) -> tuple[int, Piece | None]:
         piece = piece_of(key)
-        terminal = LexTerminal(piece, piece.component.reach[0], duty)
+        terminal = LexTerminal(piece, piece.all, duty)
         return (store.start_of(terminal) if terminal.start >= 0 else -1), piece
 
     keys = list(dict.fromkeys(key for context in lexer.contexts for key in context))
     program.parsers.append(Parser(table, len(program.parsers), lexer, start_of, keys))  # type: ignore[arg-type]
 
     def lex(_table: int, context: int, duty: int, possible: int) -> int:
-        viable = frozenset(t for t in range(table.terminals) if possible >> t & 1) | lexer.ignored
+        viable = possible & (1 << table.terminals) - 1 | ignored
         nodes = []
         for key in lexer.contexts[context]:
             piece = piece_of(key)
-            here = viable & piece.component.reach[0]
+            here = viable & piece.all
             if not here:
                 continue
             terminal = LexTerminal(piece, here, duty)

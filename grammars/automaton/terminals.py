@@ -194,13 +194,20 @@ class TerminalStore:
             grown.reserve(self._room * width - grown.n)
             grown.n = self._room * width
 
-    def blocks_of(self, q: int) -> Any:
-        """What the terminal of state q tells of bytes that cannot follow its labels directly, None if nothing."""
-        return getattr(self._owner[q][0], "blocks", None)
-
     def owner_of(self, q: int) -> Any:
         """The terminal of state q."""
         return self._owner[q][0]
+
+    def place_of(self, q: int) -> int:
+        """The number of state q in its terminal."""
+        return self._owner[q][1]
+
+    def state_of(self, terminal: Terminal, place: int) -> int:
+        """Id of a state of a terminal."""
+        with self.lock:
+            ids = self._ids.setdefault(terminal.key, {-1: -1})
+            q = ids.get(place)
+            return q if q is not None else self._add(terminal, ids, place)
 
     def fill(self, q: int) -> None:
         """Compute the row of state q."""

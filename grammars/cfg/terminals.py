@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from itertools import count
 from typing import Any
 
@@ -35,17 +35,31 @@ class PlainTerminal(ByteDfa):
 
 
 class Piece:
-    """A component of a lexer and the numbers of its labels."""
+    """A component of a lexer as an automaton over bytes, with all its terminals and under any obligation.
+
+    What can come of it at a time is a set of terminals (bits): a state is alive for those that it can still become.
+    """
 
     def __init__(self, lexicon: Lexicon, component: Component, alone: bool = False) -> None:
         self.lexicon, self.component, self.alone = lexicon, component, alone
         self.serial = next(_serial)
         self.labels: list[Label] = []
+        self.ways: list[int] = []
+        """Of each label its terminals."""
+        self.kinds: list[int] = []
+        """The sets of terminals that some state can become."""
         self._numbers: dict[Label, int] = {}
+        self._kind_of: dict[int, int] = {}
         self._blocked: dict[int, npt.NDArray[np.bool_] | None] = {}
+        self.reach = [_bits(found) for found in component.reach]
+        self.all = self.reach[0]
         for label in component.ends:
             if label:
                 self.number(label)
+        self._chars = _LexChars(self)
+        chars: Any = self._chars
+        self.bytes = ByteDfa(chars, "utf8")
+        self._known: dict[int, tuple[int, int]] = {}
 
     def number(self, label: Label) -> int:
         """The number of a label."""
@@ -53,8 +67,50 @@ class Piece:
         if found is None:
             found = self._numbers[label] = len(self.labels)
             self.labels.append(label)
+            self.ways.append(_bits(terminal for terminal, _ in label))
         return found
 
+    def start(self, duty: int) -> int:
+        """The state in which a text begins that is under an obligation; -1: it can become no terminal."""
+        number = self._chars.number((0, duty))
+        return -1 if number < 0 else self.bytes.place("", number)
+
+    def become(self, state: int) -> int:
+        """Terminals that a text can still become in a state."""
+        return self._of(state)[0]
+
+    def kind(self, state: int) -> int:
+        """The number of `become` in `kinds`."""
+        return self._of(state)[1]
+
+    def _of(self, state: int) -> tuple[int, int]:
+        found = self._known.get(state)
+        if found is None:
+            reach = 0
+            for target in self.bytes.characters(state):
+                reach |= self._chars.reach[target]
+            kind = self._kind_of.get(reach)
+            if kind is None:
+                kind = self._kind_of[reach] = len(self.kinds)
+                self.kinds.append(reach)
+            found = self._known[state] = reach, kind
+        return found
+
+    def label(self, state: int) -> int:
+        """Number of the label of a state, -1 where no token may end."""
+        return self._chars.label(self.bytes.character(state))
+
+    def loops(self, state: int) -> int:
+        """Groups of bytes (`bytegroups`) that leave a state as it is, and after which nothing but itself may come where
+        it ends."""
+        number = self.bytes.character(state)
+        if number < 0:
+            return 0
+        mask = sum(mask for mask, target in self._chars.moves(number) if target == number)
+        label = self._chars.label(number)
+        if mask and label >= 0:
+            mask &= self._forbidden(label) if self.alone else 0
+        return self.bytes.groups_within(mask)
 
     def blocked(self, number: int) -> npt.NDArray[np.bool_] | None:
         """Bytes that every obligation of a label forbids to come next; None: there are none, or the text may go on
@@ -62,11 +118,16 @@ class Piece:
         if not self.alone:
             return None
         if number not in self._blocked:
-            full = self.lexicon.alphabet.full
-            for _, duty in self.labels[number]:
-                full &= sum(mask for mask, after in self.lexicon.duty_moves(duty) if after == BLOCKED)
+            full = self._forbidden(number)
             self._blocked[number] = self._bytes(full) if full else None
         return self._blocked[number]
+
+    def _forbidden(self, number: int) -> int:
+        """Classes of characters that every obligation of a label forbids to come next."""
+        full = self.lexicon.alphabet.full
+        for _, duty in self.labels[number]:
+            full &= sum(mask for mask, after in self.lexicon.duty_moves(duty) if after == BLOCKED)
+        return full
 
     def _bytes(self, mask: int) -> npt.NDArray[np.bool_]:
         """First bytes of UTF-8 whose characters are all in some classes."""
@@ -88,33 +149,69 @@ class Piece:
         return found
 
 
-class _LexChars:
-    """A component under an obligation, with the terminals that can come: what `ByteDfa` reads of a `CharDfa`."""
+def _bits(terminals: Iterable[int]) -> int:
+    found = 0
+    for terminal in terminals:
+        found |= 1 << terminal
+    return found
 
-    def __init__(self, piece: Piece, viable: frozenset[int], duty: int) -> None:
-        self.piece, self.viable = piece, viable
+
+class _LexChars:
+    """A component under obligations: what `ByteDfa` reads of a `CharDfa`. States are places (state, obligation)."""
+
+    def __init__(self, piece: Piece) -> None:
+        self.piece = piece
         self.alphabet = piece.lexicon.alphabet
-        self.regex = ("lex", piece.serial, viable, duty)
-        self.places: list[tuple[int, int]] = []
+        self.regex = ("lex", piece.serial)
+        self.reach: list[int] = []
+        self._places: list[tuple[int, int]] = []
         self._numbers: dict[tuple[int, int], int] = {}
         self._moves: list[list[tuple[int, int]] | None] = []
-        self._alive: dict[tuple[int, int], bool] = {}
-        self.start = self._number((0, duty))
-        for place in self.places:  # what is read under an obligation is read to the end, for its labels
-            if place[1]:
-                self.moves(self._numbers[place])
-                self.label(self._numbers[place])
+        self._labels: dict[tuple[int, int], int] = {}
+        self._ahead: dict[tuple[int, int], list[tuple[int, tuple[int, int]]]] = {}
+        self._reached: dict[tuple[int, int], int] = {}
+        self.start = self.number((0, 0))
 
-    def _number(self, place: tuple[int, int]) -> int:
+    def number(self, place: tuple[int, int]) -> int:
+        """Number of a place; -1: no terminal can come of it."""
         number = self._numbers.get(place)
         if number is None:
-            number = -1
-            if self.is_alive(place):
-                number = len(self.places)
-                self.places.append(place)
+            if place[1] and place not in self._reached:
+                self._explore(place)
+            reach = self._reached[place] if place[1] else self.piece.reach[place[0]]
+            number = len(self._places) if reach else -1
+            if reach:
+                self._places.append(place)
                 self._moves.append(None)
+                self.reach.append(reach)
             self._numbers[place] = number
         return number
+
+    def _explore(self, start: tuple[int, int]) -> None:
+        """What is read under an obligation is read to the end, for its labels and for what can come of it."""
+        queue = [start]
+        seen = {start}
+        before: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for place in queue:
+            self._ahead[place] = self._targets(place)
+            for _, target in self._ahead[place]:
+                before.setdefault(target, []).append(place)
+                if target[1] and target not in seen and target not in self._reached:
+                    seen.add(target)
+                    queue.append(target)
+        for place in queue:
+            number = self._label_at(place)
+            reach = 0 if number < 0 else self.piece.ways[number]
+            for _, target in self._ahead[place]:
+                reach |= self._reached.get(target, 0) if target[1] else self.piece.reach[target[0]]
+            self._reached[place] = reach
+        while queue:
+            place = queue.pop()
+            for previous in before.get(place, ()):
+                reach = self._reached[previous] | self._reached[place]
+                if reach != self._reached[previous]:
+                    self._reached[previous] = reach
+                    queue.append(previous)
 
     def _targets(self, place: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
         state, duty = place
@@ -127,47 +224,31 @@ class _LexChars:
                 found += [(mask & held, (target, after)) for mask, target in moves if mask & held]
         return found
 
-    def is_alive(self, place: tuple[int, int]) -> bool:
-        """Whether a terminal that can come may end from here on."""
-        component = self.piece.component
-        stack, seen = [place], {place}
-        while stack:
-            state, duty = at = stack.pop()
-            known = self._alive.get(at)
-            if known is None and (not duty or any(t in self.viable for t, _ in component.ends[state])):
-                known = self._alive[at] = not component.reach[state].isdisjoint(self.viable)
-            if known:
-                self._alive[place] = True
-                return True
-            if known is None:
-                for _, target in self._targets(at):
-                    if target not in seen:
-                        seen.add(target)
-                        stack.append(target)
-        self._alive[place] = False
-        return False
-
     def moves(self, state: int) -> list[tuple[int, int]]:
         """(mask of classes, target) of a state: disjoint masks, live targets."""
         moves = self._moves[state]
         if moves is None:
-            numbered = [(mask, self._number(target)) for mask, target in self._targets(self.places[state])]
+            place = self._places[state]
+            targets = self._ahead.pop(place, None) or self._targets(place)
+            numbered = [(mask, self.number(target)) for mask, target in targets]
             moves = self._moves[state] = [(mask, target) for mask, target in numbered if target >= 0]
         return moves
 
+    def _label_at(self, place: tuple[int, int]) -> int:
+        number = self._labels.get(place)
+        if number is None:
+            state, duty = place
+            label = self.piece.component.ends[state]
+            if label and duty:
+                lexicon = self.piece.lexicon
+                label = tuple((terminal, lexicon.both(other, duty)) for terminal, other in label)
+                label = tuple((terminal, other) for terminal, other in label if not lexicon.is_dead(other))
+            number = self._labels[place] = self.piece.number(label) if label else -1
+        return number
+
     def label(self, state: int) -> int:
-        """Number of the label, -1 where no terminal that can come ends."""
-        component_state, duty = self.places[state]
-        label = self.piece.component.ends[component_state]
-        if not any(terminal in self.viable for terminal, _ in label):
-            return -1
-        if duty:
-            lexicon = self.piece.lexicon
-            label = tuple((terminal, lexicon.both(other, duty)) for terminal, other in label)
-            label = tuple((terminal, other) for terminal, other in label if not lexicon.is_dead(other))
-            if not any(terminal in self.viable for terminal, _ in label):
-                return -1
-        return self.piece.number(label)
+        """Number of the label, -1 where no terminal ends."""
+        return -1 if state < 0 else self._label_at(self._places[state])
 
     def accepting(self, state: int) -> bool:
         """Whether a terminal may end here."""
@@ -182,33 +263,46 @@ class _LexChars:
         return 0
 
 
-class LexTerminal(ByteDfa):
-    """A component in UTF-8, for the terminals that can come."""
+class LexTerminal:
+    """A component in UTF-8, for the terminals that can come (bits), begun under an obligation."""
 
-    def __init__(self, piece: Piece, viable: frozenset[int], duty: int) -> None:
-        self._lex = _LexChars(piece, viable, duty)
-        chars: Any = self._lex
-        super().__init__(chars, "utf8")
-        self.key: Hashable = self._lex.regex
+    def __init__(self, piece: Piece, viable: int, duty: int) -> None:
+        self.piece, self.viable = piece, viable
+        self.key: Hashable = ("lex", piece.serial, viable)
+        start = piece.start(duty)
+        self.start = start if start >= 0 and piece.become(start) & viable else -1
+
+    def row(self, state: int) -> list[int]:
+        """The 256 targets of a state, -1 dead."""
+        groups, targets = self.classes(state)
+        return [targets[group] for group in groups.tolist()]
+
+    def classes(self, state: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
+        """Of each byte its class, uint8[256]; the target of each class, -1 dead."""
+        groups, targets = self.piece.bytes.classes(state)
+        become, viable = self.piece.become, self.viable
+        return groups, [target if target >= 0 and become(target) & viable else -1 for target in targets]
+
+    def following(self, state: int) -> set[int]:
+        """The targets of a state."""
+        found = set(self.classes(state)[1])
+        found.discard(-1)
+        return found
 
     def label(self, state: int) -> int:
         """Number of the label in the piece, -1 where no token may end."""
-        kind, _, target = self._places[state]
-        return -1 if kind else self._lex.label(target)
+        number = self.piece.label(state)
+        return number if number >= 0 and self.piece.ways[number] & self.viable else -1
 
     def boundary(self, state: int) -> bool:
         """Never: nothing counts characters here."""
         return False
 
-    def blocks(self, label: int) -> npt.NDArray[np.bool_] | None:
-        """Bytes that cannot follow a label directly: bool[256], or None."""
-        return self._lex.piece.blocked(label)
+    def steady(self, state: int) -> tuple[int, ...]:
+        """As `Piece.loops`; nothing is said where not all terminals that it can become can come."""
+        return 0 if self.piece.become(state) & ~self.viable else self.piece.loops(state), 0, 0, 0, 0, 0
 
     def shared(self, state: int) -> Hashable | None:
-        """A name of the state in all lexers that run this component: what is read from it depends on the obligation
-        and on those terminals that a text from here on can be."""
-        kind, code, target = self._places[state]
-        component_state, duty = self._lex.places[target]
-        piece = self._lex.piece
-        viable = piece.component.reach[component_state] & self._lex.viable
-        return ("lex", piece.serial, kind, code, component_state, duty, viable)
+        """A name of the state whatever else can come: what is read from it depends on those terminals that it can
+        become."""
+        return ("lex", self.piece.serial, state, self.piece.become(state) & self.viable)

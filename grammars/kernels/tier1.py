@@ -359,49 +359,9 @@ def sort_frontier(address, items: I32, counts: I64, out: I32):
 
 
 @kernel
-def children_apart(address, front: I32, first, stop, blocked: U8, counts: I64, out: I32):
-    """Write the children of the frontier nodes [first, stop) to `out`, by their bytes, but for those of `blocked`.
-
-    counts: int64[257], becomes the places where the children of each byte begin, and their number. The number; where
-    it exceeds out.size, nothing is valid: come again with more room.
-    """
-    ctx = _context(address)
-    tbyte, tend = _u8(ctx, TBYTE), _i32(ctx, TEND)
-    for b in range(257):
-        counts[b] = 0
-    for k in range(first, stop):
-        i, end = np.int64(front[2 * k]), np.int64(_i4(tend, front[2 * k]))
-        j = i + 1
-        while j < end:
-            b = np.int64(_u1(tbyte, j))
-            if blocked[b] == 0:
-                counts[b] += 1
-            j = np.int64(_i4(tend, j))
-    total = np.int64(0)
-    for b in range(257):
-        own = counts[b]
-        counts[b] = total
-        total += own
-    if total > out.size:
-        return total
-    for k in range(first, stop):
-        i, end = np.int64(front[2 * k]), np.int64(_i4(tend, front[2 * k]))
-        j = i + 1
-        while j < end:
-            b = np.int64(_u1(tbyte, j))
-            if blocked[b] == 0:
-                out[counts[b]] = j
-                counts[b] += 1
-            j = np.int64(_i4(tend, j))
-    for b in range(256, 0, -1):
-        counts[b] = counts[b - 1]
-    counts[0] = 0
-    return total
-
-
-@kernel
-def merge(address, front: I32, first, stop, mbyte: U8, mend: I32, mtok: I32, mlist: I32, work: I64):
-    """Lay the sub-tries below the frontier nodes [first, stop) over each other, in preorder.
+def merge(address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I32, mlist: I32, work: I64):
+    """Lay the sub-tries below the frontier nodes [first, stop) over each other, in preorder; if `whole`, those of the
+    nodes [first, stop) themselves (all are children of such nodes).
 
     A merged node stands for the trie nodes that the same bytes reach from different frontier nodes; it lists their
     tokens. Written from index 0 of mbyte uint8, mend, mtok [2 a node], mlist; work: int64 scratch. Returns the number
@@ -423,8 +383,9 @@ def merge(address, front: I32, first, stop, mbyte: U8, mend: I32, mtok: I32, mli
     mbyte[0] = 0
     mtok[0], mtok[1] = 0, 0
     nodes = 1
-    low = used
-    for k in range(used):
+    low = np.int64(0) if whole else used
+    children = np.int64(0) if whole else used
+    for k in range(children):
         x = pool[k]
         y = x + 1
         while y < _i4(tend, x):

@@ -378,8 +378,11 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
         mat[M_TRUST], mat[M_CHECK] = 0, 0
         if mat[M_STATUS] != OK and _set_aside(ctx, mat):
             made = np.int64(0)
-        if made > 0 and mat[M_STATUS] == OK:
-            _walk(ctx, mat, scr, _i4(root1, 2 * k + 1), base, made, row, budget, True)
+        below = _i4(root1, 2 * k + 1)
+        if made > 0 and mat[M_STATUS] == OK and below >= 0:
+            _walk(ctx, mat, scr, below, base, made, row, budget, True)
+        elif made > 0 and mat[M_STATUS] == OK:
+            _lexed_below(ctx, mat, scr, -1 - below, base, made, row, budget)
         mat[M_TOP] = top
         if mat[M_STATUS] != OK:
             return
@@ -416,6 +419,64 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
             mat[M_POS] = pos
             if mat[M_STATUS] != OK:
                 return
+
+
+@inner
+def _lexed_below(ctx, mat, scr, x, base, made, row, budget):
+    """Allow the tokens below vocabulary node x after the set at `base`, of a program that is a parser.
+
+    Below such a node (a blank) lies half of the vocabulary, so it has tier-1 entries of its own (x stands in their
+    key), and where these lead below another one, that is looked at in turn. scr from `base` on: configurations still to
+    be looked at, with their nodes (-1: done) as fifth word.
+    """
+    root1 = _i32(ctx, ROOT1)
+    for k in range(made):
+        scr[base + CFG * k + 4] = x
+    count = made
+    while count > 0:
+        at = base + CFG * (count - 1)
+        x = scr[at + 4]
+        if x < 0:
+            count -= 1
+            continue
+        scr[at + 4] = -1
+        free = base + CFG * count
+        q, n, f = scr[at], scr[at + 1], scr[at + 2]
+        if _limit_inside(ctx, mat, q, n, f, np.int64(0), budget) != NO_LIMIT:
+            for k in range(CFG - 1):
+                scr[free + k] = scr[at + k]
+            scr[free + CFG - 1] = 0
+            _walk(ctx, mat, scr, x, free, np.int64(1), row, budget, False)
+            if mat[M_STATUS] != OK:
+                return
+            continue
+        e = _tier1(ctx, q, np.int64(0), -2 - x, np.int64(NO_LIMIT), False)
+        if e < 0:
+            mat[M_STATUS] = NEED_T1
+            if not _set_aside(ctx, mat):
+                return
+            continue
+        entry = _i64(ctx, ENTRY)
+        _unite(row, entry[8 * e], ctx[S_WORDS])
+        for k in range(entry[8 * e + 4], entry[8 * e + 4] + entry[8 * e + 5]):
+            top = mat[M_TOP]
+            free = base + CFG * count
+            made = _frontier_set(ctx, mat, scr, at, _i4(root1, 2 * k), UNKNOWN, free)
+            if mat[M_STATUS] != OK:
+                made = np.int64(0)
+                if not _set_aside(ctx, mat):
+                    return
+            below = _i4(root1, 2 * k + 1)
+            if below < 0:
+                for m in range(made):
+                    scr[free + CFG * m + 4] = -1 - below
+                count += made  # their frames stay
+                continue
+            if made > 0:
+                _walk(ctx, mat, scr, below, free, made, row, budget, True)
+                if mat[M_STATUS] != OK:
+                    return
+            mat[M_TOP] = top
 
 
 @inner

@@ -324,6 +324,27 @@ class ByteDfa:
             self._places.append(place)
         return number
 
+    def place(self, kind: str, target: int) -> int:
+        """The state at char state `target`, or within a character that leads there."""
+        return self._id((kind, -1, target))
+
+    def character(self, state: int) -> int:
+        """The char state where a state lies between two characters, else -1."""
+        kind, _, target = self._places[state]
+        return -1 if kind else target
+
+    def characters(self, state: int) -> list[int]:
+        """The char states that a state is, or that the character which is begun may lead to."""
+        kind, code, target = self._places[state]
+        if not kind or code < 0:
+            return [target]
+        below = _mask_below(self.chars.alphabet, self.encoding, kind, code)
+        return [t for mask, t in self.chars.moves(target) if mask & below]
+
+    def groups_within(self, mask: int) -> int:
+        """Groups of bytes (`bytegroups`) whose characters all lie in the classes of `mask`, as bits."""
+        return _groups_within(self.chars.alphabet, self.encoding, mask)
+
     def label(self, state: int) -> int:
         """0 where the text may end, else -1."""
         kind, _, target = self._places[state]
