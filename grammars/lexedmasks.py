@@ -45,6 +45,7 @@ class Lexed:
         self._tier1 = tier1
         self._bases: dict[tuple[int, int, int], Base] = {}
         self._tries: dict[bytes, int] = {}
+        self._blocked: dict[int, npt.NDArray[np.uint8]] = {}
         self._out = np.zeros(1 << 14, np.int32)
         self._work, self._holes = np.zeros(3 << 12, np.int64), np.zeros(3 << 12, np.int64)
         self._progress = np.zeros(3, np.int64)
@@ -85,11 +86,9 @@ class Lexed:
     def _walk(self, piece: Piece, place: int, node: int) -> Base:
         tier1 = self._tier1
         store = tier1.store
-        terminal = LexTerminal(piece, piece.all, 0)
-        q = store.state_of(terminal, place)
+        q = store.state_of(LexTerminal(piece, piece.become(place), place), place)
         store.fill(q)
         marks = np.zeros(32 * tier1.words, np.int32)
-        blocked = self._blocked(piece)
         fresh = True
         while True:
             if fresh:
@@ -97,8 +96,7 @@ class Lexed:
                 self._progress[:] = 0, 1, 0
                 self._work[:3] = node + 1, tier1.trie_end[node], q
                 fresh = False
-            if len(piece.labels) << 8 > blocked.size:
-                blocked = self._blocked(piece)
+            blocked = self._bytes_blocked(piece)
             address = tier1.pointed()
             large = _LARGE if piece.alone else len(tier1.trie_end)
             buffers = self._out, tier1.levels, self._work, self._holes, self._progress
@@ -124,14 +122,20 @@ class Lexed:
         occurring = np.flatnonzero(np.bincount(told, minlength=1)[1:]).tolist()
         return Base(told, occurring, self._roots(self._out[: 2 * found].reshape(found, 2)))
 
-    def _blocked(self, piece: Piece) -> npt.NDArray[np.uint8]:
+    def _bytes_blocked(self, piece: Piece) -> npt.NDArray[np.uint8]:
         """Of each label the bytes that cannot follow it, flat."""
-        found = np.zeros((max(1, len(piece.labels)), 256), np.uint8)
-        for label in range(len(piece.labels)):
-            own = piece.blocked(label)
-            if own is not None:
-                found[label] = own
-        return found.reshape(-1)
+        known = self._blocked.get(piece.serial)
+        done = 0 if known is None else len(known) >> 8
+        if known is None or done < len(piece.labels):
+            found = np.zeros((max(1, len(piece.labels)), 256), np.uint8)
+            if known is not None:
+                found[:done] = known.reshape(-1, 256)
+            for label in range(done, len(piece.labels)):
+                own = piece.blocked(label)
+                if own is not None:
+                    found[label] = own
+            known = self._blocked[piece.serial] = found.reshape(-1)
+        return known
 
     def _roots(self, items: npt.NDArray[np.int32]) -> list[tuple[int, list[int]]]:
         """By label the tries below the ends."""

@@ -217,23 +217,18 @@ def add_lexed(
 
 def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore, alone: bool) -> Lex:
     lexicon = lexer.lexicon
-    pieces: dict[object, Piece] = {}
-
-    def piece_of(key: tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], frozenset[int]]) -> Piece:
-        if key not in pieces:
-            pieces[key] = Piece(lexicon, lexicon.component(*key), alone)
-        return pieces[key]
-
-    endings: dict[tuple[tuple[int, int], ...], int] = {}
-    blocks: dict[tuple[int, ...], int] = {}
+    piece = Piece(lexicon, alone)
     ignored = sum(1 << number for number in lexer.ignored)
+    endings: list[int] = []
+    blocks: dict[int, int] = {}
 
-    def ending(label: tuple[tuple[int, int], ...], viable: int) -> int:
-        label = tuple(way for way in label if viable >> way[0] & 1)
-        found = endings.get(label)
-        if found is None:
-            found = endings[label] = make_ending(label)
-        return found
+    def block_for(start: int) -> int:
+        """What follows each label that can come from a state on; what the parser cannot take it leaves out itself."""
+        if start not in blocks:
+            for label in piece.labels[len(endings) :]:
+                endings.append(make_ending(label))
+            blocks[start] = program.block(endings)
+        return blocks[start]
 
     def make_ending(label: tuple[tuple[int, int], ...]) -> int:
         nodes = []
@@ -243,9 +238,10 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
         return program.choice(nodes) if nodes else _nothing(program)
 
     def start_of(key: Any, duty: int) -> tuple[int, Piece | None]:
-        piece = piece_of(key)
-        terminal = LexTerminal(piece, piece.all, duty)
-        return (store.start_of(terminal) if terminal.start >= 0 else -1), piece
+        start = piece.start(lexicon.component(*key), duty)
+        if start < 0:
+            return -1, piece
+        return store.start_of(LexTerminal(piece, piece.become(start), start)), piece
 
     keys = list(dict.fromkeys(key for context in lexer.contexts for key in context))
     program.parsers.append(Parser(table, len(program.parsers), lexer, start_of, keys))  # type: ignore[arg-type]
@@ -254,18 +250,11 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
         viable = possible & (1 << table.terminals) - 1 | ignored
         nodes = []
         for key in lexer.contexts[context]:
-            piece = piece_of(key)
-            here = viable & piece.all
-            if not here:
-                continue
-            terminal = LexTerminal(piece, here, duty)
-            if terminal.start < 0:
-                continue
-            q = store.start_of(terminal)
-            ways = tuple(ending(label, here) for label in piece.labels)
-            if ways not in blocks:
-                blocks[ways] = program.block(ways)
-            nodes.append(program.terminal(q, blocks[ways]))
+            start = piece.start(lexicon.component(*key), duty)
+            here = viable & piece.become(start) if start >= 0 else 0
+            if here:
+                q = store.start_of(LexTerminal(piece, here, start))
+                nodes.append(program.terminal(q, block_for(start)))
         return program.choice(nodes) if nodes else _nothing(program)
 
     return lex

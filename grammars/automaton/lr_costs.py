@@ -128,7 +128,8 @@ class _Lexing:
         """Note what the terminals of a component take under an obligation; what they leave, where that is new."""
         q, piece = self.parser.start_of(key, duty)
         assert piece is not None
-        found: dict[int, dict[int, int]] = {t: {} for t in piece.component.reach[0]}
+        reach = piece.lexicon.automaton.reach[piece.lexicon.component(*key)]
+        found: dict[int, dict[int, int]] = {t: {} for t in range(reach.bit_length()) if reach >> t & 1}
         for label, cost in (self.ends(q) if q >= 0 else {}).items():
             for terminal, left in piece.labels[label]:
                 if terminal in found:

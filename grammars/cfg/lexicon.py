@@ -10,7 +10,10 @@ held to its guess. Look-ahead in a pattern is an obligation as well. An obligati
 is discharged after a character or two nearly always.
 
     Lexicon      the automaton of all threads over one alphabet, obligations
-    Component    terminals that compete with each other (their first characters meet), as an explored automaton
+    Component    terminals that compete with each other (their first characters meet): a state to start in
+
+The contexts of a parser try different terminals, but a character later they mostly do the same. So all components of a
+lexicon are states of one automaton, in which what has the same threads is one.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from grammars.errors import BudgetExceeded, GrammarError
 from grammars.regex.charset import Charset
 from grammars.regex.language import Alphabet
 
-__all__ = ["BLOCKED", "Component", "Label", "Lexicon"]
+__all__ = ["BLOCKED", "Automaton", "Label", "Lexicon"]
 
 BLOCKED = -1
 _MOST_STATES = 20_000
@@ -51,13 +54,13 @@ def _sets(tree: Tree) -> Iterable[Charset]:
 
 
 @dataclass
-class Component:
-    """Competing terminals as a deterministic automaton over classes of characters: state 0 is the start."""
+class Automaton:
+    """Deterministic, over classes of characters; grows by components."""
 
     places: list[Place] = field(default_factory=list)
     moves: list[list[tuple[int, int]]] = field(default_factory=list)  # (mask of classes, state)
     ends: list[Label] = field(default_factory=list)
-    reach: list[frozenset[int]] = field(default_factory=list)  # terminals that some text from here on ends with
+    reach: list[int] = field(default_factory=list)  # terminals that some text from here on ends with, as bits
 
 
 class Lexicon:
@@ -80,7 +83,9 @@ class Lexicon:
         self._alike: dict[tuple[object, ...], int] = {(True, frozenset({(0, self.alphabet.full)})): 0}
         self._pending: set[frozenset[tuple[object, ...]]] = set()
         self._dead: dict[int, bool] = {}
-        self._components: dict[tuple[object, ...], Component] = {}
+        self.automaton = Automaton()
+        self._components: dict[tuple[object, ...], int] = {}
+        self._states: dict[tuple[Place, tuple[object, ...]], int] = {}
         for number, tree in enumerate(trees):
             end = self._node()
             self._match[end] = number
@@ -443,25 +448,39 @@ class Lexicon:
 
     def component(
         self, order: tuple[int, ...], instead: tuple[tuple[int, tuple[int, ...]], ...], every: frozenset[int]
-    ) -> Component:
-        """Terminals tried in `order`. `instead`: texts of a terminal that are another one (keywords). `every`: may
-        end wherever they match, not only where `re` would end them."""
+    ) -> int:
+        """State in which a token begins, of terminals tried in `order`. `instead`: texts of a terminal that are another
+        one (keywords). `every`: may end wherever they match, not only where `re` would end them."""
         key = (order, instead, every)
         found = self._components.get(key)
         if found is None:
             found = self._components[key] = self._explore(order, dict(instead), every)
         return found
 
-    def _explore(self, order: tuple[int, ...], instead: dict[int, tuple[int, ...]], every: frozenset[int]) -> Component:
+    def _explore(self, order: tuple[int, ...], instead: dict[int, tuple[int, ...]], every: frozenset[int]) -> int:
+        automaton, numbers = self.automaton, self._states
         words = [word for listed in instead.values() for word in listed]
         beside = self._leaves([*(self.starts[word] for word in words), *self._behinds])
-        start: Place = (self._close([(self.starts[t], _NONE) for t in order], beside), beside)
-        component = Component()
-        numbers = {start: 0}
-        queue = [start]
-        for place in queue:
-            if len(queue) > _MOST_STATES:
+        full: tuple[object, ...] = (tuple(sorted(instead.items())), every)
+        plain: tuple[object, ...] = ((), every)
+        behind = self._in_behinds()
+
+        def number(place: Place) -> int:
+            # which texts are keywords matters as long as one is under way
+            key = place, plain if place[1] <= behind else full
+            found = numbers.get(key)
+            if found is None:
+                found = numbers[key] = len(automaton.places)
+                automaton.places.append(place)
+            return found
+
+        first = len(automaton.places)
+        start = number((self._close([(self.starts[t], _NONE) for t in order], beside), beside))
+        state = first
+        while state < len(automaton.places):
+            if state - first > _MOST_STATES:
                 raise BudgetExceeded("max_states", _MOST_STATES, remedy="Simplify the terminals, or rename some apart.")
+            place = automaton.places[state]
             threads, beside = place
             masks = [self._mask[node] for node, _ in threads] + [self._mask[node] for node in beside]
             masks += [self._mask[node] for _, looks in threads for _, body in looks for node in body]
@@ -475,17 +494,14 @@ class Lexicon:
                 bit = part & -part
                 after = self._beside_after(beside, bit)
                 target: Place = (self._close(self._step_threads(threads, bit), after), after)
-                if not target[0]:
-                    continue
-                if target not in numbers:
-                    numbers[target] = len(queue)
-                    queue.append(target)
-                by_target[numbers[target]] = by_target.get(numbers[target], 0) | part
-            component.moves.append([(mask, t) for t, mask in by_target.items()])
-            component.ends.append(self._ends(place, instead, every))
-        component.places = queue
-        component.reach = _reach(component)
-        return component
+                if target[0]:
+                    to = number(target)
+                    by_target[to] = by_target.get(to, 0) | part
+            automaton.moves.append([(mask, t) for t, mask in by_target.items()])
+            automaton.ends.append(self._ends(place, instead, every))
+            state += 1
+        _reach(automaton, first)
+        return start
 
     def _ends(self, place: Place, instead: dict[int, tuple[int, ...]], every: frozenset[int]) -> Label:
         threads, beside = place
@@ -527,17 +543,24 @@ def _parts(tree: Tree) -> Iterable[Tree]:
         yield from _parts(tree.body)
 
 
-def _reach(component: Component) -> list[frozenset[int]]:
-    reach = [{terminal for terminal, _ in label} for label in component.ends]
-    before: list[list[int]] = [[] for _ in reach]
-    for state, moves in enumerate(component.moves):
-        for _, target in moves:
-            before[target].append(state)
-    queue = list(range(len(reach)))
+def _reach(automaton: Automaton, first: int) -> None:
+    """Reach of the states from `first` on; that of those before is known, and they lead to none of these."""
+    reach = automaton.reach
+    for label in automaton.ends[first:]:
+        found = 0
+        for terminal, _ in label:
+            found |= 1 << terminal
+        reach.append(found)
+    before: list[list[int]] = [[] for _ in reach[first:]]
+    for state in range(first, len(reach)):
+        for _, target in automaton.moves[state]:
+            if target >= first:
+                before[target - first].append(state)
+            reach[state] |= reach[target]
+    queue = list(range(first, len(reach)))
     while queue:
         state = queue.pop()
-        for previous in before[state]:
-            if not reach[state] <= reach[previous]:
+        for previous in before[state - first]:
+            if reach[state] & ~reach[previous]:
                 reach[previous] |= reach[state]
                 queue.append(previous)
-    return [frozenset(found) for found in reach]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from grammars.cfg.lexicon import BLOCKED, Component, Label, Lexicon
+from grammars.cfg.lexicon import BLOCKED, Label, Lexicon
 from grammars.regex import ByteDfa, CharDfa
 
 __all__ = ["LexTerminal", "Piece", "PlainTerminal"]
@@ -35,13 +35,13 @@ class PlainTerminal(ByteDfa):
 
 
 class Piece:
-    """A component of a lexer as an automaton over bytes, with all its terminals and under any obligation.
+    """The automaton of a lexer over bytes, with all its terminals and under any obligation.
 
     What can come of it at a time is a set of terminals (bits): a state is alive for those that it can still become.
     """
 
-    def __init__(self, lexicon: Lexicon, component: Component, alone: bool = False) -> None:
-        self.lexicon, self.component, self.alone = lexicon, component, alone
+    def __init__(self, lexicon: Lexicon, alone: bool = False) -> None:
+        self.lexicon, self.alone = lexicon, alone
         self.serial = next(_serial)
         self.labels: list[Label] = []
         self.ways: list[int] = []
@@ -51,11 +51,7 @@ class Piece:
         self._numbers: dict[Label, int] = {}
         self._kind_of: dict[int, int] = {}
         self._blocked: dict[int, npt.NDArray[np.bool_] | None] = {}
-        self.reach = [_bits(found) for found in component.reach]
-        self.all = self.reach[0]
-        for label in component.ends:
-            if label:
-                self.number(label)
+        self._numbered = 0
         self._chars = _LexChars(self)
         chars: Any = self._chars
         self.bytes = ByteDfa(chars, "utf8")
@@ -70,9 +66,17 @@ class Piece:
             self.ways.append(_bits(terminal for terminal, _ in label))
         return found
 
-    def start(self, duty: int) -> int:
-        """The state in which a text begins that is under an obligation; -1: it can become no terminal."""
-        number = self._chars.number((0, duty))
+    def start(self, component: int, duty: int) -> int:
+        """The state in which a token of a component begins under an obligation; -1: it can become no terminal.
+
+        All labels that follow have their numbers then.
+        """
+        ends = self.lexicon.automaton.ends
+        for label in ends[self._numbered :]:
+            if label:
+                self.number(label)
+        self._numbered = len(ends)
+        number = self._chars.number((component, duty))
         return -1 if number < 0 else self.bytes.place("", number)
 
     def become(self, state: int) -> int:
@@ -157,7 +161,7 @@ def _bits(terminals: Iterable[int]) -> int:
 
 
 class _LexChars:
-    """A component under obligations: what `ByteDfa` reads of a `CharDfa`. States are places (state, obligation)."""
+    """A lexer under obligations: what `ByteDfa` reads of a `CharDfa`. States are places (state, obligation)."""
 
     def __init__(self, piece: Piece) -> None:
         self.piece = piece
@@ -170,7 +174,7 @@ class _LexChars:
         self._labels: dict[tuple[int, int], int] = {}
         self._ahead: dict[tuple[int, int], list[tuple[int, tuple[int, int]]]] = {}
         self._reached: dict[tuple[int, int], int] = {}
-        self.start = self.number((0, 0))
+        self.start = -1  # there are many
 
     def number(self, place: tuple[int, int]) -> int:
         """Number of a place; -1: no terminal can come of it."""
@@ -178,7 +182,7 @@ class _LexChars:
         if number is None:
             if place[1] and place not in self._reached:
                 self._explore(place)
-            reach = self._reached[place] if place[1] else self.piece.reach[place[0]]
+            reach = self._reached[place] if place[1] else self.piece.lexicon.automaton.reach[place[0]]
             number = len(self._places) if reach else -1
             if reach:
                 self._places.append(place)
@@ -203,7 +207,7 @@ class _LexChars:
             number = self._label_at(place)
             reach = 0 if number < 0 else self.piece.ways[number]
             for _, target in self._ahead[place]:
-                reach |= self._reached.get(target, 0) if target[1] else self.piece.reach[target[0]]
+                reach |= self._reached.get(target, 0) if target[1] else self.piece.lexicon.automaton.reach[target[0]]
             self._reached[place] = reach
         while queue:
             place = queue.pop()
@@ -215,7 +219,7 @@ class _LexChars:
 
     def _targets(self, place: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
         state, duty = place
-        moves = self.piece.component.moves[state]
+        moves = self.piece.lexicon.automaton.moves[state]
         if not duty:
             return [(mask, (target, 0)) for mask, target in moves]
         found = []
@@ -238,7 +242,7 @@ class _LexChars:
         number = self._labels.get(place)
         if number is None:
             state, duty = place
-            label = self.piece.component.ends[state]
+            label = self.piece.lexicon.automaton.ends[state]
             if label and duty:
                 lexicon = self.piece.lexicon
                 label = tuple((terminal, lexicon.both(other, duty)) for terminal, other in label)
@@ -264,12 +268,11 @@ class _LexChars:
 
 
 class LexTerminal:
-    """A component in UTF-8, for the terminals that can come (bits), begun under an obligation."""
+    """A lexer in UTF-8 from one of its states on, for the terminals that can come (bits)."""
 
-    def __init__(self, piece: Piece, viable: int, duty: int) -> None:
+    def __init__(self, piece: Piece, viable: int, start: int) -> None:
         self.piece, self.viable = piece, viable
         self.key: Hashable = ("lex", piece.serial, viable)
-        start = piece.start(duty)
         self.start = start if start >= 0 and piece.become(start) & viable else -1
 
     def row(self, state: int) -> list[int]:

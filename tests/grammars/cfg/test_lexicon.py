@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from grammars import GrammarError
-from grammars.cfg.lexicon import BLOCKED, Component, Lexicon
+from grammars.cfg.lexicon import BLOCKED, Lexicon
 from grammars.cfg.patterns import read_pattern
 
 PATTERNS = (
@@ -19,11 +19,11 @@ PATTERNS = (
 )  # fmt: skip
 
 
-def ends(lexicon: Lexicon, component: Component, text: str) -> list[int]:
+def ends(lexicon: Lexicon, component: int, text: str) -> list[int]:
     """Where the token at the start of a text may end, the obligation being held by the rest."""
-    found, state, at = [], 0, 0
+    found, state, at = [], component, 0
     while True:
-        for _, duty in component.ends[state]:
+        for _, duty in lexicon.automaton.ends[state]:
             for char in text[at:]:
                 bit = 1 << lexicon.alphabet.class_at(ord(char))
                 duty = next(after for mask, after in lexicon.duty_moves(duty) if mask & bit)
@@ -34,7 +34,7 @@ def ends(lexicon: Lexicon, component: Component, text: str) -> list[int]:
         if at == len(text):
             return found
         bit = 1 << lexicon.alphabet.class_at(ord(text[at]))
-        targets = [target for mask, target in component.moves[state] if mask & bit]
+        targets = [target for mask, target in lexicon.automaton.moves[state] if mask & bit]
         if not targets:
             return found
         state, at = targets[0], at + 1
@@ -57,11 +57,11 @@ def test_obligations_that_forbid_the_same_are_one() -> None:
     """After each letter of a keyword other threads run, but all of them say that the name must not go on."""
     name = read_pattern(r"(?!(?:if|in|import|select)\b)[a-z]+")
     lexicon = Lexicon([name, read_pattern("="), read_pattern("==")], ["NAME", "IS", "EQUAL"])
-    component = lexicon.component((0, 2, 1), (), frozenset())
-    labels = {label for label in component.ends if label}
+    lexicon.component((0, 2, 1), (), frozenset())
+    labels = {label for label in lexicon.automaton.ends if label}
     # nothing; no letter; a letter, or that the keyword goes on; no "="
     assert len(lexicon._duties) <= 5 and len(labels) <= 5
-    assert len([label for label in component.ends if label]) > 12
+    assert len([label for label in lexicon.automaton.ends if label]) > 12
 
 
 def test_characters_are_those_of_re() -> None:
