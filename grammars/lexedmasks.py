@@ -49,6 +49,7 @@ class Lexed:
         self._out = np.zeros(1 << 14, np.int32)
         self._work, self._holes = np.zeros(3 << 12, np.int64), np.zeros(3 << 12, np.int64)
         self._progress = np.zeros(3, np.int64)
+        self._kinds, self._counted = np.zeros(256, np.uint16), 0
 
     @property
     def nbytes(self) -> int:
@@ -88,19 +89,19 @@ class Lexed:
         store = tier1.store
         q = store.state_of(LexTerminal(piece, piece.become(place), place), place)
         store.fill(q)
-        marks = np.zeros(32 * tier1.words, np.int32)
+        marks, seen = np.zeros(32 * tier1.words, np.uint16), np.zeros(len(piece.kinds) + 1, np.uint8)
+        large = _LARGE if piece.alone else len(tier1.trie_end)
         fresh = True
         while True:
-            if fresh:
+            kinds, blocked = self._kinds_of_states(), self._bytes_blocked(piece)
+            if fresh or len(seen) <= len(piece.kinds):
                 marks[:] = 0
+                seen = np.zeros(len(piece.kinds) + 65, np.uint8)
                 self._progress[:] = 0, 1, 0
                 self._work[:3] = node + 1, tier1.trie_end[node], q
                 fresh = False
-            blocked = self._bytes_blocked(piece)
-            address = tier1.pointed()
-            large = _LARGE if piece.alone else len(tier1.trie_end)
             buffers = self._out, tier1.levels, self._work, self._holes, self._progress
-            found = int(lexed(address, blocked, large, marks, *buffers))
+            found = int(lexed(tier1.pointed(), kinds, blocked, large, marks, seen, *buffers))
             holes = int(self._progress[2])
             if 3 * holes > self._holes.size:
                 self._work, self._holes = (np.zeros(6 * holes, np.int64) for _ in range(2))
@@ -115,12 +116,23 @@ class Lexed:
                 fresh = True
             else:
                 break
-        kinds = np.zeros(len(store), np.uint16)
-        for state in np.flatnonzero(np.bincount(marks)[1:]).tolist():
-            kinds[state + 1] = piece.kind(store.place_of(state + 1)) + 1
-        told = kinds[marks]
-        occurring = np.flatnonzero(np.bincount(told, minlength=1)[1:]).tolist()
-        return Base(told, occurring, self._roots(self._out[: 2 * found].reshape(found, 2)))
+        occurring = np.flatnonzero(seen[1:]).tolist()
+        return Base(marks, occurring, self._roots(self._out[: 2 * found].reshape(found, 2)))
+
+    def _kinds_of_states(self) -> npt.NDArray[np.uint16]:
+        """Of each lexed state of the store the number of its kind, and 1."""
+        store = self._tier1.store
+        kinds, known = self._kinds, self._counted
+        if len(store) > kinds.size:
+            self._kinds = np.zeros(2 * len(store), np.uint16)
+            self._kinds[:known] = kinds[:known]
+            kinds = self._kinds
+        for state in range(known, len(store)):
+            terminal = store.owner_of(state)
+            if isinstance(terminal, LexTerminal):
+                kinds[state] = terminal.piece.kind(store.place_of(state)) + 1
+        self._counted = len(store)
+        return kinds
 
     def _bytes_blocked(self, piece: Piece) -> npt.NDArray[np.uint8]:
         """Of each label the bytes that cannot follow it, flat."""

@@ -17,9 +17,9 @@ from grammars.kernels.pointers import I32, I64, U8, U16, _i4, _u1
 
 
 @inner
-def _mark_tokens(marks, token, state, dup):
+def _mark_tokens(marks, token, kind, dup):
     while token >= 0:
-        marks[token] = state
+        marks[token] = kind
         token = _i4(dup, token)
 
 
@@ -31,9 +31,13 @@ def _put_pair(out, items, label, node):
 
 
 @kernel
-def lexed(address, blocked: U8, large, marks: I32, out: I32, levels: I64, work: I64, holes: I64, progress: I64):
-    """Write for each token the state of the component that it ends in to `marks` (int32[32 W], 0: it is dead), and what
-    comes below the nodes where a terminal ends to `out` (int32[n, 2]: label, node).
+def lexed(
+    address, kinds: U16, blocked: U8, large, marks: U16, seen: U8, out: I32, levels: I64, work: I64, holes: I64,
+    progress: I64,
+):  # fmt: skip
+    """Write for each token the kind of the state that it ends in to `marks` (uint16[32 W], zero before), and what comes
+    below the nodes where a terminal ends to `out` (int32[n, 2]: label, node). `kinds`: of each state; `seen`: of each
+    kind whether it occurs.
 
     A node there is a child of one where the terminal ends, by a byte that may follow the label: `blocked` (uint8[L *
     256]) has 1 where it may not. Where more than `large` nodes lie below such children, -1 - the parent instead.
@@ -62,10 +66,12 @@ def lexed(address, blocked: U8, large, marks: I32, out: I32, levels: I64, work: 
         end = np.int64(_i4(tend, i))
         if tsig[i] & ~steady[6 * state] == 0:
             # characters that change nothing, and after which nothing else may come: no stepping
+            kind = np.int64(kinds[state])
             for j in range(i, end):
                 token = np.int64(_i4(ttok, j))
                 if token >= 0:
-                    _mark_tokens(marks, token, state, dup)
+                    seen[kind] = 1
+                    _mark_tokens(marks, token, kind, dup)
             i = end
             continue
         s = np.int64(_i4(trans, state * 256 + _u1(tbyte, i)))
@@ -74,7 +80,8 @@ def lexed(address, blocked: U8, large, marks: I32, out: I32, levels: I64, work: 
             continue
         word = _i4(info, s)
         if _i4(ttok, i) >= 0:
-            _mark_tokens(marks, _i4(ttok, i), s, dup)
+            seen[kinds[s]] = 1
+            _mark_tokens(marks, _i4(ttok, i), np.int64(kinds[s]), dup)
         if end == i + 1:
             i = end
             continue
