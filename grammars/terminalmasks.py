@@ -82,6 +82,8 @@ class Tier1:
         self.store = store
         self.words = vocab.words
         self.trie_end = vocab.trie_end
+        # the context has their addresses, and an equal vocabulary may outlive this one
+        self._kept = (vocab.trie_byte, vocab.trie_token, vocab.trie_parent, vocab.dup_next)
         self._clear()
         self._longest = vocab.max_token_bytes
         self.used = 0
@@ -165,7 +167,8 @@ class Tier1:
         """Bytes of the rows and of what finds them."""
         grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist, self.reach)
         kept = sum(int(found.row.nbytes + found.needs.nbytes) for found in list(self._open.values()))
-        return self.rows.nbytes + sum(int(a.data.nbytes) for a in grown) + 2 * self.table.keys.nbytes + kept + self._lexed.nbytes
+        kept += 2 * self.table.keys.nbytes + self._lexed.nbytes
+        return self.rows.nbytes + sum(int(a.data.nbytes) for a in grown) + kept
 
     def forget(self) -> bool:
         """Drop all entries; matchers that know the old arrays keep them, and ask anew as the generation has changed."""

@@ -231,12 +231,10 @@ def _category(name: str, ascii_only: bool) -> Charset:
 
 @lru_cache(maxsize=2)
 def _lowered(ascii_only: bool) -> npt.NDArray[np.int32]:
-    """The lower case of every code point, as `re` folds it."""
+    """The lower case of the code points below _CASED, as `re` folds it; the others are their own."""
     sre: Any = __import__("_sre")
     fold = sre.ascii_tolower if ascii_only else sre.unicode_tolower
-    table = np.arange(0x110000, dtype=np.int32)
-    table[:_CASED] = [fold(code) for code in range(_CASED)]
-    return table
+    return np.fromiter(map(fold, range(_CASED)), np.int32, _CASED)
 
 
 @lru_cache(maxsize=1)
@@ -254,16 +252,17 @@ def _literals(ranges: tuple[tuple[int, int], ...], categories: tuple[str, ...], 
         found = cs.normalise([*ranges, *(pair for name in categories for pair in _category(name, ascii_only))])
         return cs.complement(found) if negated else found
     lower = _lowered(ascii_only)
-    member = np.zeros(0x110000, bool)
+    member = np.zeros(_CASED, bool)
     for low, high in ranges:
         member[lower[low : high + 1]] = True
         if not ascii_only:
             for code, others in _more_cases().items():
                 if member[code]:
                     member[list(others)] = True
-    for name in categories:
-        for low, high in _category(name, ascii_only):
-            member[low : high + 1] = True
-    matches = member[lower] ^ negated
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], matches, [False])).astype(np.int8)))
-    return cs.normalise((int(a), int(b) - 1) for a, b in edges.reshape(-1, 2))
+    listed = [pair for name in categories for pair in _category(name, ascii_only)]
+    for low, high in listed:
+        member[low : high + 1] = True
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], member[lower], [False])).astype(np.int8)))
+    above = [(max(low, _CASED), high) for low, high in (*ranges, *listed) if high >= _CASED]
+    found = cs.normalise([*((int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)), *above])
+    return cs.complement(found) if negated else found

@@ -123,7 +123,7 @@ class Piece:
             return None
         if number not in self._blocked:
             full = self._forbidden(number)
-            self._blocked[number] = self._bytes(full) if full else None
+            self._blocked[number] = self.bytes.first_bytes(full) if full else None
         return self._blocked[number]
 
     def _forbidden(self, number: int) -> int:
@@ -132,25 +132,6 @@ class Piece:
         for _, duty in self.labels[number]:
             full &= sum(mask for mask, after in self.lexicon.duty_moves(duty) if after == BLOCKED)
         return full
-
-    def _bytes(self, mask: int) -> npt.NDArray[np.bool_]:
-        """First bytes of UTF-8 whose characters are all in some classes."""
-        found = np.zeros(256, np.bool_)
-        between = self.lexicon.alphabet.between
-        for byte in range(256):
-            if byte < 0x80:
-                low = high = byte
-            elif 0xC2 <= byte < 0xE0:
-                low, high = (byte & 31) << 6, ((byte & 31) << 6) + 63
-            elif 0xE0 <= byte < 0xF0:
-                low, high = max(0x800, (byte & 15) << 12), ((byte & 15) << 12) + 4095
-            elif 0xF0 <= byte < 0xF5:
-                low, high = max(0x10000, (byte & 7) << 18), min(0x10FFFF, ((byte & 7) << 18) + 0x3FFFF)
-            else:
-                found[byte] = True  # begins no character
-                continue
-            found[byte] = not between(low, high) & ~mask
-        return found
 
 
 def _bits(terminals: Iterable[int]) -> int:

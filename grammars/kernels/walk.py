@@ -441,6 +441,9 @@ def _lexed_below(ctx, mat, scr, x, base, made, row, budget):
             continue
         scr[at + 4] = -1
         free = base + CFG * count
+        if free + 2 * CFG > scr.size:
+            mat[M_STATUS] = GROW_SCR
+            return
         q, n, f = scr[at], scr[at + 1], scr[at + 2]
         if _limit_inside(ctx, mat, q, n, f, np.int64(0), budget) != NO_LIMIT:
             for k in range(CFG - 1):

@@ -252,9 +252,13 @@ def _ways(
         numbers: dict[tuple[str, int, int], int] = {}
         own = []
         for child, code, below in entries:
-            move, common = next(((k, mask & below) for k, mask in enumerate(masks) if mask & below), (-1, 0))
-            way = (child, -1 if common == below else code, move)
-            own.append(-1 if move < 0 else numbers.setdefault(way, len(numbers)))
+            for move, mask in enumerate(masks):
+                if mask & below:
+                    way = (child, -1 if mask & below == below else code, move)
+                    own.append(numbers.setdefault(way, len(numbers)))
+                    break
+            else:
+                own.append(-1)
         dead = len(numbers) + 1
         merged = np.array([*(dead if number < 0 else number for number in own), len(numbers), dead], np.uint8)
         found = alphabet.layouts[key] = merged[groups], list(numbers)
@@ -344,6 +348,17 @@ class ByteDfa:
     def groups_within(self, mask: int) -> int:
         """Groups of bytes (`bytegroups`) whose characters all lie in the classes of `mask`, as bits."""
         return _groups_within(self.chars.alphabet, self.encoding, mask)
+
+    def first_bytes(self, mask: int) -> npt.NDArray[np.bool_]:
+        """bool[256]: bytes that begin only characters in the classes of `mask`, or none at all."""
+        key = ("first", self.encoding, mask)
+        found: Any = self.chars.alphabet.layouts.get(key)
+        if found is None:
+            found = self.chars.alphabet.layouts[key] = np.ones(256, np.bool_)
+            for first, last, _, _, below in _entries(self.chars.alphabet, self.encoding, "root", 0):
+                found[first : last + 1] = not below & ~mask
+        first_bytes: npt.NDArray[np.bool_] = found
+        return first_bytes
 
     def label(self, state: int) -> int:
         """0 where the text may end, else -1."""
