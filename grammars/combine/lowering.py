@@ -293,7 +293,8 @@ def not_empty(recipe: Recipe) -> Recipe:
     if kind == "repeat":
         if recipe["high"] == 0 or only_empty(source):
             return {"kind": "choice", "source": []}
-        return recipe | {"source": not_empty(source), "low": max(1, recipe["low"]), "high": recipe["high"]}
+        low = 1 if nullable(source) else max(1, recipe["low"])  # empty copies count towards the least number
+        return recipe | {"source": not_empty(source), "low": low, "high": recipe["high"]}
     if kind in ("lark", "gbnf", "ebnf"):
         return recipe | {"written": True}
     if regular(recipe) is not None:

@@ -83,6 +83,15 @@ def test_a_tree_of_operators_accepts_what_its_pattern_matches(tree: tuple[Gramma
             assert accepts(grammar, text) == (re.fullmatch(pattern, text) is not None), (pattern, text)
 
 
+def test_empty_copies_count_within_a_loop() -> None:
+    """Two copies at least of what may be empty are one text that is not, within a repetition of it."""
+    part = either(compile_json_schema({"enum": [1, 12]}), repeat(compile_regex("(ab|b)?"), 2, None))
+    grammar = repeat(part, 0, None)
+    assert [text for text in ("", "b", "ab", "bb", "1b", "b12", "a", "1a") if accepts(grammar, text)] == [
+        "", "b", "ab", "bb", "1b", "b12",
+    ]  # fmt: skip
+
+
 @given(trees, st.randoms(use_true_random=False))
 def test_walks_end_inside_the_language_and_within_the_budget(tree: tuple[Grammar, str], random: Any) -> None:
     grammar, pattern = tree
