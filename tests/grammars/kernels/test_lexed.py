@@ -29,9 +29,9 @@ LEXERS = (
     (r'"[^"\n]*"', r"[^<&\"]+", r"<[a-z]+", r"é+|[è-û]x", r"&[a-z]{2,3};"),
     (r"a+?b?", r"a|ab|abc", r"[a-c]+(?=[0-9;])", r"[0-9;]"),
 )
-WORDS = [*(bytes((b,)) for b in b'abcifn01.;=<&" \n_'), b"if", b"in", b"ifn", b" if", b" a", b"  ", b" =", b"a=b", b"ab1",
-         b"abc", b'"a"', b'a"', b'"<a', b"&ab;", b"<a", "é".encode(), b"\xc3", b"\xa9", "ûx".encode(), "éx".encode(),
-         b"1.0", b"1.", b".0=", b"a b", b" a b", b"aa;", b"abab1"]  # fmt: skip
+WORDS = [*(bytes((b,)) for b in b'abcifn01.;=<&" \n_'), b"if", b"in", b"ifn", b" if", b" a", b"  ", b" =", b"a=b",
+         b"ab1", b"abc", b'"a"', b'a"', b'"<a', b"&ab;", b"<a", "é".encode(), b"\xc3", b"\xa9", "ûx".encode(),
+         "éx".encode(), b"1.0", b"1.", b".0=", b"a b", b" a b", b"aa;", b"abab1"]  # fmt: skip
 
 
 def bits(terminals: set[int]) -> int:
