@@ -10,12 +10,13 @@ import numpy as np
 
 from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import FAR, _forget_seen, _limit_inside
+from grammars.kernels.entries import _unite
 from grammars.kernels.frames import _context, _due, _i32, _i64, _mix, _note, _reach
 from grammars.kernels.layout import *
 from grammars.kernels.parsed import _set_aside
 from grammars.kernels.pointers import I32, I64, _fence, _i4, _pointer32, _pointer64, carray
 from grammars.kernels.values import MARGIN
-from grammars.kernels.walk import _heavy, _try_out, _unite, _walk
+from grammars.kernels.walk import _heavy, _try_out, _walk
 
 
 @inner

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner, kernel
+from grammars.kernels.entries import _allow, _entry_key
 from grammars.kernels.frames import _context, _i32, _i64, _mix, _u8
 from grammars.kernels.layout import *
 from grammars.kernels.pointers import I32, I64, U8, U16, _i4, _pointer32, _u1, carray
-from grammars.kernels.walk import _allow, _entry_key
 
 
 @inner

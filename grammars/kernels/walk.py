@@ -11,8 +11,8 @@ import numpy as np
 
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
+from grammars.kernels.entries import _allow, _forbid_subtree, _tier1, _unite
 from grammars.kernels.frames import (
-    _due,
     _i32,
     _i64,
     _is_unique,
@@ -33,23 +33,6 @@ from grammars.kernels.values import _is_used, _prefix_of, _value_hash
 
 
 @inner
-def _allow(row, token, dup):
-    while token >= 0:
-        row[token >> 5] |= np.int32(1) << np.int32(token & 31)
-        token = _i4(dup, token)
-
-
-@inner
-def _forbid_subtree(row, node, end, ttok, dup):
-    """Clear every token spelled by trie node `node` or below it."""
-    for i in range(node, end):
-        token = _i4(ttok, i)
-        while token >= 0:
-            row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
-            token = _i4(dup, token)
-
-
-@inner
 def _put_path(ctx, mat, scr, x, pos):
     """Write the bytes of the path to trie node x to the text at `pos`."""
     if ctx[S_UNIQUE]:
@@ -66,13 +49,6 @@ def _put_path(ctx, mat, scr, x, pos):
             length -= 1
             text[pos + length] = _u1(tbyte, y)
             y = _i4(tpar, y)
-
-
-@inner
-def _unite(row, address, words):
-    other = carray(_pointer32(address), (words,))
-    for w in range(words):
-        row[w] |= other[w]
 
 
 @inner
@@ -308,34 +284,6 @@ def _repeated_keys(ctx, mat, scr, at, first, items, row, decided):
                 break
             extra = mat[extra + 1]
     return decided
-
-
-@inner
-def _entry_key(q, low, high, limit):
-    """Key of a tier-1 entry. A hash: `high` may be any number until it is known what matters of it."""
-    key = _mix(_mix((np.int64(q) << 32) + ((limit + 4) << 20) + low, 7), high + 2)
-    return key if key != 0 else np.int64(1)
-
-
-@inner
-def _tier1(ctx, q, low, high, limit, last):
-    """Entry of terminal state q with low..high characters to come, tokens ending `limit` from the end; or -1.
-
-    `last`: no text follows the terminal, so that the entry needs no frontier (of `.*` it would be the whole trie).
-    """
-    low, high = _due(ctx, q, low, high, ctx[S_LONGEST])
-    if last:
-        low |= LAST
-    ctx[OUT0], ctx[OUT1], ctx[OUT2], ctx[OUT3] = q, low, high, limit
-    keys, values = _i64(ctx, T1KEY), _i64(ctx, T1VAL)
-    key = _entry_key(q, low, high, limit)
-    place = _mix(0, key) & (keys.size - 1)
-    while keys[place] != 0:
-        if keys[place] == key:
-            # arrays that the entry points into may have grown since this matcher learned their addresses
-            return values[place] if _i64(ctx, TIER1)[0] == ctx[S_TIER1] else np.int64(-1)
-        place = (place + 1) & (keys.size - 1)
-    return -1
 
 
 @inner
