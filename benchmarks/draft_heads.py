@@ -25,16 +25,17 @@ from guided.demo.model import load_smollm2
 from guided.drafters.heads.prompts import held_out_prompts
 
 
-def ways(files: list[Path], nodes: int, least: float) -> dict[str, Any]:
+def ways(files: list[Path], nodes: int, least: float, only: list[str]) -> dict[str, Any]:
     """Every drafter that is there, warm from one answer to the next as it would be in use."""
     found: dict[str, Any] = {"plain generate": None}
-    for name in ("PromptLookup", "TokenRecycling", "Trigram", "Recall", "Jacobi"):
-        if hasattr(guided.drafters, name):
-            found[name] = getattr(guided.drafters, name)()
+    for name in ("CopyEdit", "PromptLookup", "TokenRecycling", "Trigram", "Recall", "Jacobi", "Auto"):
+        found[name] = getattr(guided.drafters, name)()
     for path in files:
         heads = guided.drafters.Heads(path, nodes=nodes, least=least)
         found[f"heads: {heads.heads.config.kind}"] = heads
-    return found
+        also = guided.drafters.Heads(heads.heads, nodes=nodes, least=least, beam=1)
+        found[f"Auto, heads: {heads.heads.config.kind}"] = guided.drafters.Auto(more=[also])
+    return {name: found[name] for name in found if not only or name == "plain generate" or name in only}
 
 
 def main() -> None:
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--nodes", type=int, default=12)
     parser.add_argument("--least", type=float, default=0.04)
+    parser.add_argument("--only", default="", help='names of drafters as in the table, separated by "+"; default: all')
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -51,7 +53,7 @@ def main() -> None:
     now = time.process_time if given.threads == 1 else time.perf_counter
     loaded = load_smollm2()
     model = loaded.model
-    runs = ways(given.heads, given.nodes, given.least)
+    runs = ways(given.heads, given.nodes, given.least, given.only.split("+") if given.only else [])
     rows = {name: {"tokens": 0, "turns": 0, "nodes": 0, "seconds": 0.0, "same": 0} for name in runs}
     options = {"max_new_tokens": given.tokens, "do_sample": False}
     for number, prompt in enumerate(held_out_prompts(given.prompts)):

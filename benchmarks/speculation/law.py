@@ -41,7 +41,7 @@ LEVEL = 0.01
 
 def chance_of_as_many(low: int, count: int) -> float:
     """P(X >= low) for X ~ Binomial(count, LEVEL)."""
-    return 1 - sum(math.comb(count, k) * LEVEL**k * (1 - LEVEL) ** (count - k) for k in range(low))
+    return float(1 - sum(math.comb(count, k) * LEVEL**k * (1 - LEVEL) ** (count - k) for k in range(low)))
 
 
 def kolmogorov_smirnov_p(values: Sequence[float]) -> float:
@@ -51,7 +51,7 @@ def kolmogorov_smirnov_p(values: Sequence[float]) -> float:
     scaled = distance * (math.sqrt(count) + 0.12 + 0.11 / math.sqrt(count))
     if scaled < 0.3:
         return 1.0  # the series converges slowly there; its value is above 0.99999
-    return min(1.0, 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101)))
+    return min(1.0, 2 * sum((1 if k % 2 else -1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101)))
 
 
 def p_values(name: str, constrained: bool, seeds: range, count: int) -> list[float]:

@@ -37,6 +37,7 @@ from guided.speculation.narrow import products_of
 DRAFTERS: dict[str, Callable[[], Any]] = {
     "auto": drafters.Auto,
     "forced": lambda: None,
+    "copy": drafters.CopyEdit,
     "lookup": drafters.PromptLookup,
     "schema": drafters.SchemaLookup,
     "recall": drafters.Recall,
@@ -130,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--kinds", default="json,correct,free")
-    parser.add_argument("--drafters", default="auto,forced,lookup,schema,recall,recycling,trigram")
+    parser.add_argument("--drafters", default="auto,forced,copy,lookup,schema,recall,recycling,trigram")
     parser.add_argument("--assume", type=float, default=None, help="what a pass of 16 tokens costs")
     parser.add_argument("--out", type=Path, default=None, help="JSON lines of every measurement")
     parser.add_argument("--threads", type=int, default=1)

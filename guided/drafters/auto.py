@@ -50,14 +50,17 @@ _shared: weakref.WeakKeyDictionary[Any, Auto] = weakref.WeakKeyDictionary()
 class Auto:
     """Merges what `parts` propose (default: what the schema says, a copy of the text so far, the model's runners-up).
 
-    Shares and tables stay with the object: the more it has seen, the better it chooses. `most` nodes at most.
+    `more` drafters beside those, deterministic ones: `Auto(more=[Heads("heads.safetensors", beam=1)])`. Shares and
+    tables stay with the object: the more it has seen, the better it chooses. `most` nodes at most.
     """
 
     name = "auto"
 
-    def __init__(self, parts: Sequence[Drafter] | None = None, *, most: int = 48) -> None:
+    def __init__(
+        self, parts: Sequence[Drafter] | None = None, *, more: Sequence[Drafter] = (), most: int = 48
+    ) -> None:
         own: list[Drafter] = [SchemaLookup(), CopyEdit(), Recall()]
-        self.parts = own if parts is None else list(parts)
+        self.parts = [*(own if parts is None else parts), *more]
         self.needs = frozenset().union(*(part.needs for part in self.parts))
         self.most = most
         self.shares: dict[Hashable, list[float]] = {}  # class of edge -> [right, seen]
@@ -93,6 +96,8 @@ def expected(source: str, hint: Any) -> float:
         return first if place == 0 else (0.65, 0.75, 0.85)[place - 1]
     if source == "copy" and isinstance(hint, tuple):
         return float((hint[0] + 0.5) / SHARES)
+    if source == "heads" and isinstance(hint, tuple):
+        return float((hint[0] + 0.5) / 8)
     if source == "recall" and isinstance(hint, tuple):
         known, eighths, _ = hint
         return float((eighths + 0.5) / 8 * (0.8 if known == 2 else 0.4))

@@ -8,6 +8,7 @@ theirs, and greedy output is that of the model, token for token.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ class _Session:
         scores = torch.zeros(1)
         last = torch.tensor([ahead[-1]])
         found: list[tuple[float, tuple[int, ...]]] = []
+        hints: dict[tuple[int, ...], tuple[int, int]] = {}
         for _ in range(min(limit, draft.depth_limit - draft.depth[node])):
             logits, state = heads.step(state, last, number)
             number += 1
@@ -94,6 +96,9 @@ class _Session:
             if not grown:
                 break
             found += [(score, path) for score, path, _ in grown]
+            before = scores.tolist()
+            for score, path, parent in grown:
+                hints[path] = (int(8 * math.exp(min(score - before[parent], 0.0))), min(len(path), 3))
             grown = grown[: options.beam]
             parents = torch.tensor([parent for _, _, parent in grown])
             state = _pick(state, parents)
@@ -101,8 +106,11 @@ class _Session:
             scores = torch.tensor([score for score, _, _ in grown])
             last = torch.tensor([path[-1] for path in paths])
         found.sort(key=lambda each: (-each[0], len(each[1])))
-        for _, path in found[: options.nodes]:
-            draft.chain(node, path, options.name)
+        places: dict[tuple[int, ...], int] = {(): node}
+        for _, path in found[: options.nodes]:  # a path's beginning stands before it
+            places[path] = draft.add(places[path[:-1]], path[-1], options.name, hints[path])
+            if places[path] < 0:
+                return
 
 
 def _extend(
@@ -110,9 +118,7 @@ def _extend(
     options: Heads,
 ) -> list[tuple[float, tuple[int, ...], int]]:  # fmt: skip
     """(log-probability, path, row of its parent) of the best legal continuations, likeliest first."""
-    from math import inf, log
-
-    least = log(options.least) if options.least > 0 else -inf
+    least = math.log(options.least) if options.least > 0 else -math.inf
     wide = options.branch if matcher is None else 4 * options.branch  # some will be illegal
     best, where = logits.log_softmax(-1).topk(min(wide, logits.shape[-1]))
     values = (best + scores[:, None]).tolist()

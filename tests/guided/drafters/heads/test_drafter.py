@@ -8,7 +8,9 @@ import pytest
 import torch
 
 import guided
+from guided.drafters.auto import Auto
 from guided.drafters.heads import DraftHeads, Heads, HeadsConfig
+from guided.speculation.costs import costs_of
 from guided.speculation.draft import Draft, Seen, View
 from tests.processors.toys import EOS, Lists, ToyMatcher, toy_list, toy_vocabulary
 
@@ -44,6 +46,19 @@ def test_under_a_constraint(model: Any, trained: Any) -> None:
     expected = plain(model, do_sample=False, logits_processor=toy_list(Lists()))
     out = speculative(model, Heads(trained[0], least=0.0), constraint=toy_list(Lists()))
     assert torch.equal(out.sequences, expected)
+
+
+def test_auto_takes_from_heads_what_is_worth_its_pass(model: Any, trained: Any) -> None:
+    drafter = Auto([], more=[Heads(trained[0], nodes=20, beam=1, least=0.0)])
+    costs = costs_of(model, None)
+    for tokens in [1, 2, 4, 8, 16] * 20:
+        costs.note(tokens, 0.01 + 0.004 * tokens)  # a node must be right three times of ten
+    out = speculative(model, drafter)
+    assert torch.equal(out.sequences, plain(model, do_sample=False))
+    hints: set[Any] = {key[1][1] for key in drafter.shares if key[0] == "heads"}  # type: ignore[index]
+    assert hints and all(0 <= eighths <= 8 and 1 <= place <= 3 for eighths, place in hints)
+    everything = speculative(model, Heads(trained[0], nodes=20, beam=1, least=0.0))
+    assert out.stats.drafted < 0.7 * everything.stats.drafted
 
 
 class Knowing(DraftHeads):
