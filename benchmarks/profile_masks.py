@@ -65,7 +65,7 @@ def main() -> None:
         entry[1] += spent
         if status == at.NEED_T1 and spent > 200_000:
             q = int(ctx[at.OUT0])
-            terminal, local = self.program.store._owner[q]
+            terminal, local = self.program.store.known_as(q)
             notes.append(
                 f"tier1 q={q} {tuple(int(ctx[s]) for s in (at.OUT1, at.OUT2, at.OUT3))} {spent / 1e3:.0f} us, "
                 f"{len(self.program.store) - before} new states, of {str(getattr(terminal, 'key', ''))[:200]}/{local}"

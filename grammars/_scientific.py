@@ -72,6 +72,8 @@ class Scientific:
         self.modulus = lcm(*(d.modulus for d in self.banned), self.wanted.modulus if self.wanted else 1)
         self.longest = max(len(self.low.digits), len(self.high.digits))
         self.most_places = MAX_FRACTION if canonical else MAX_PLACES
+        # whether all exponents that matter can be written, and none but those out of bounds are left out
+        self.shifts = self.tracked and not canonical and max(abs(self.low.place), abs(self.high.place)) < 900
         self.farthest = self._farthest()
         self._live: dict[State, bool] = {}
 
@@ -253,12 +255,35 @@ class Scientific:
 
     def live(self, state: State) -> bool:
         """Can some number of the language still be reached? By a search, which ends as soon as an e may follow."""
-        known = self._live.get(state)
+        key = self._alike(state) if self.shifts and state[0] in (0, 3) else state
+        known = self._live.get(key)
         if known is None:
             # A state is entered as dead: a way that returns to it (a run of digits) gains nothing.
-            self._live[state] = False
-            known = self._live[state] = state[0] == 6 or self._more(state) is not None or self._next(state) is not None
+            self._live[key] = False
+            if key[0] == 7 and key[-2:] == (1, 0):
+                # no digit but 0 may follow, which changes nothing: it is now or never
+                end = self._exponent(state)
+                known = end is not None and self.live(end)
+            else:
+                known = state[0] == 6 or self._more(state) is not None or self._next(state) is not None
+            self._live[key] = known
         return known
+
+    def _alike(self, state: State) -> State:
+        """The same for all states in digits from which the same can be reached, wherever the point stands: the exponent
+        makes up for it. What counts is where the last digit that is not zero stands beside the first, and how many more
+        digits there may be, if that is less than what can still matter."""
+        if state[0] == 0:
+            _, n, index, low, high, q, rest = state
+            p, j, room = n - 1, 0, 2 * self.most_places - n
+        else:
+            _, p, j, index, low, high, q, rest = state
+            n, room = -1, self.most_places - j
+        if self.wanted:
+            left = self.high.place - (high > 0) + self.wanted.scale - p - j
+            room = min(room, left + 1 if left > 0 else 0)
+        written = 1 if n > 0 or j > 0 else 0  # whether an exponent may begin
+        return 7, p - q, q + j, index, low, high, rest, n < 0, written, room
 
     def _more(self, state: State) -> int | None:
         """In an exponent: digits to the nearest good one."""

@@ -82,9 +82,12 @@ class _Part:
         if found is None:
             step, live = self.machine.step, self.machine.live
             found = []
+            known: dict[State | None, State | None] = {None: None}  # most digits lead to one state
             for byte in _BYTES:
                 target = step(state, byte)
-                found.append(target if target is not None and live(target) else None)
+                if target not in known:
+                    known[target] = target if target is not None and live(target) else None
+                found.append(known[target])
             self._moves[state] = found
         return found
 

@@ -7,7 +7,6 @@ Rows live in blocks that are never moved (`rowblocks`), since kernels and other 
 
 from __future__ import annotations
 
-import itertools
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -17,13 +16,14 @@ import numpy.typing as npt
 from grammars import memory
 from grammars.automaton.arrays import GrowArray, address
 from grammars.automaton.terminals import TerminalStore
-from grammars.bytegroups import GROUP_OF_BYTE
+from grammars.bytegroups import BROKEN, CONTINUES, GROUP_OF_BYTE, QUOTING
 from grammars.cfg.terminals import LexTerminal
 from grammars.kernels import layout as at
 from grammars.kernels.lrcosts import NEVER, terminal_tokens
 from grammars.kernels.tier1 import (
     copy_row,
     cut,
+    find_next,
     measure_trie,
     merge,
     sort_frontier,
@@ -42,11 +42,16 @@ UInt16 = npt.NDArray[np.uint16]
 
 CONTEXT = 128
 MASK_FUEL = 50_000_000
+_ENTRIES = 1024  # room at first: pages that nothing was written to cost nothing, growing is felt in some mask
 _OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megabyte each
+_FRESH_STATES = 64  # that a walk may make; where it needs more, it comes back
 _MANY_STATES = 3_000  # of a terminal without competitors: from there on bytes are counted rather than tokens
 _STEPS = 20_000  # for the fewest tokens from a state
+_LARGE = 4096  # trie nodes below a frontier node: from there on they are not merged with others
 
 
+# all groups but what even patterns that nearly any text fits leave out
+_USUAL = ((1 << (BROKEN + 1)) - 1 | CONTINUES) & ~(QUOTING | 1 << GROUP_OF_BYTE[0x80])
 _NOTHING: UInt16 = np.zeros(0, np.uint16)
 _NO_ITEMS: Int32 = np.zeros(0, np.int32)
 
@@ -64,15 +69,6 @@ class Open(NamedTuple):
 def put_array(ctx: Int64, slot: int, array: npt.NDArray[Any]) -> None:
     ctx[slot] = address(array)
     ctx[slot + 64] = array.size
-
-
-def _merge_buffers(nodes: int) -> tuple[npt.NDArray[Any], ...]:
-    return (
-        np.zeros(nodes, np.uint8),
-        np.zeros(nodes, np.int32),
-        np.zeros(2 * nodes, np.int32),
-        np.zeros(nodes, np.int32),
-    )
 
 
 class Tier1:
@@ -93,10 +89,11 @@ class Tier1:
         group = np.frombuffer(GROUP_OF_BYTE, np.uint8)
         counts = self._signature, self._characters, self._most
         measure_trie(vocab.trie_byte, vocab.trie_parent, vocab.trie_token, group, work, *counts)
-        self._merged = _merge_buffers(2048)
+        self._next_rare = np.zeros(len(vocab.trie_byte) + 1, np.int32)
+        find_next(self._signature, vocab.trie_end, _USUAL, self._next_rare)
         self._work = np.zeros(16384, np.int64)
         self._out = np.zeros(4096, np.int32)
-        self.levels = np.zeros(3 * (vocab.max_token_bytes + 3), np.int64)
+        self.levels = np.zeros(4 * (vocab.max_token_bytes + 3), np.int64)
         self._stretches, self._holes = np.zeros(1 << 14, np.int64), np.zeros(1 << 14, np.int64)
         self._progress = np.zeros(5, np.int64)
         self.ctx = np.zeros(CONTEXT, np.int64)
@@ -133,6 +130,7 @@ class Tier1:
         ):
             put_array(self.ctx, slot, array)
         self.ctx[at.TCHARS], self.ctx[at.TMOST] = address(self._characters), address(self._most)
+        self.ctx[at.TNEXT], self.ctx[at.S_USUAL] = address(self._next_rare), _USUAL
         self.ctx[at.S_WORDS] = vocab.words
         self.ctx[at.S_LONGEST] = vocab.max_token_bytes
         self.ctx[at.S_FUEL] = MASK_FUEL
@@ -143,14 +141,14 @@ class Tier1:
     def _clear(self) -> None:
         self._built: set[tuple[int, int, int, int]] = set()
         self.table = Table(1024)
-        self.entry = GrowArray(np.int64, 256)
-        self.front = GrowArray(np.int32, 4096)
-        self.root1 = GrowArray(np.int32, 256)
-        self.mbyte = GrowArray(np.uint8, 4096)
-        self.mend = GrowArray(np.int32, 4096)
-        self.mtok = GrowArray(np.int32, 8192)
-        self.mlist = GrowArray(np.int32, 4096)
-        self.reach = GrowArray(np.int32, 3072, fill=-1)
+        self.entry = GrowArray(np.int64, 8 * _ENTRIES)
+        self.front = GrowArray(np.int32, 256 * _ENTRIES)
+        self.root1 = GrowArray(np.int32, 4 * _ENTRIES)
+        self.mbyte = GrowArray(np.uint8, 256 * _ENTRIES)
+        self.mend = GrowArray(np.int32, 256 * _ENTRIES)
+        self.mtok = GrowArray(np.int32, 512 * _ENTRIES)
+        self.mlist = GrowArray(np.int32, 256 * _ENTRIES)
+        self.reach = GrowArray(np.int32, 3 << 10, fill=-1)
         self.tokat = GrowArray(np.int32, 64)
         self.tokends = GrowArray(np.int32, 64)
         self.tokends.extend((0,))
@@ -168,7 +166,7 @@ class Tier1:
         grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist, self.reach)
         kept = sum(int(found.row.nbytes + found.needs.nbytes) for found in list(self._open.values()))
         kept += 2 * self.table.keys.nbytes + self._lexed.nbytes
-        return self.rows.nbytes + sum(int(a.data.nbytes) for a in grown) + kept
+        return self.rows.nbytes + sum(a.n * a.data.itemsize for a in grown) + kept
 
     def forget(self) -> bool:
         """Drop all entries; matchers that know the old arrays keep them, and ask anew as the generation has changed."""
@@ -220,34 +218,55 @@ class Tier1:
             self._known = known
             self._generation[0] += 1
 
-    def _merge(self, frontier: Int32, first: int) -> tuple[int, int]:
-        """Merged tries below the frontier nodes, one for each label: (first root, number of roots)."""
-        labels = frontier[:, 1]
-        first_root, stop = self.root1.n // 2, len(frontier)
-        cuts = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), stop] if stop else [0]
-        for low, high in itertools.pairwise(cuts):
-            root = self._append(*self._merged_below(self.front.data, first + low, first + high, 0))
-            self.root1.extend((int(labels[low]), root))
+    def _merge(self, first: int, ends: list[int]) -> tuple[int, int]:
+        """Merged tries below the frontier items from `first` on, one for each label: (first root, number of roots).
+
+        ends: of each label, the place after its last item with children, from `first` on.
+        """
+        first_root, low = self.root1.n // 2, 0
+        for label, high in enumerate(ends):
+            if high > low:
+                self._merge_label(label, first + low, first + high)
+                low = high
         return first_root, self.root1.n // 2 - first_root
 
-    def _merged_below(self, front: Int32, first: int, stop: int, whole: int) -> tuple[npt.NDArray[Any], ...]:
-        """The tries below the nodes [first, stop), or of these (`whole`), laid over each other: bytes, ends, tokens,
-        their list."""
+    def _merge_label(self, label: int, first: int, stop: int) -> None:
+        """Roots for the frontier nodes [first, stop) of a label. What is large by itself, as the half of the vocabulary
+        that begins with a blank, stays as it is: merging would copy it."""
+        nodes = self.front.data[2 * first : 2 * stop : 2]
+        large = self.trie_end[nodes] - nodes > _LARGE
+        if not large.any():
+            self.root1.extend((label, self._merge_nodes(self.front.data, first, stop, 0)))
+            return
+        for node in nodes[large].tolist():
+            self.root1.extend((label, at.UNMERGED - node))
+        if not large.all():
+            rest = np.zeros(2 * int((~large).sum()), np.int32)
+            rest[::2] = nodes[~large]
+            self.root1.extend((label, self._merge_nodes(rest, 0, len(rest) // 2, 0)))
+
+    def _merge_nodes(self, front: Int32, first: int, stop: int, whole: int) -> int:
+        """Enter the tries below the nodes [first, stop), or of these (`whole`), laid over each other; their root."""
+        mbyte, mend, mtok, mlist = self.mbyte, self.mend, self.mtok, self.mlist
+        root, listed, room = mbyte.n, mlist.n, 256
         while True:
-            packed = int(merge(self._address, front, first, stop, whole, *self._merged, self._work))
+            for grown, width in ((mbyte, 1), (mend, 1), (mtok, 2), (mlist, 1)):
+                grown.reserve(width * room)
+            there = mbyte.data[root:], mend.data[root:], mtok.data[2 * root :], mlist.data[listed:]
+            packed = int(merge(self._address, front, first, stop, whole, *there, root, listed, self._work))
             if packed >= 0:
                 break
-            self._merged = _merge_buffers(2 * self._merged[0].size)
+            room *= 2
             self._work = np.zeros(2 * self._work.size, np.int64)
         nodes, tokens = packed & 0xFFFFFFFF, packed >> 32
-        mbyte, mend, mtok, mlist = self._merged
-        return mbyte[:nodes], mend[:nodes], mtok[: 2 * nodes], mlist[:tokens]
+        mbyte.n, mend.n, mtok.n, mlist.n = root + nodes, root + nodes, 2 * (root + nodes), listed + tokens
+        return root
 
     def merged(self, nodes: Int32) -> int:
         """Root of the tries of some nodes laid over each other: of children of nodes where a terminal ends."""
         front = np.zeros(2 * len(nodes), np.int32)
         front[::2] = nodes
-        return self._append(*self._merged_below(front, 0, len(nodes), 1))
+        return self._merge_nodes(front, 0, len(nodes), 1)
 
     def enter_lexed(self, row: Int32, roots: list[tuple[int, int]]) -> int:
         """Number of a new entry of a lexer's state: a copy of the row, and the tries below the ends by label."""
@@ -260,21 +279,10 @@ class Tier1:
         self._point(self.ctx)
         return self._address
 
-    def _append(
-        self, mbyte: npt.NDArray[Any], mend: npt.NDArray[Any], mtok: npt.NDArray[Any], mlist: npt.NDArray[Any]
-    ) -> int:
-        """Enter a merged trie; its root."""
-        root = self.mbyte.extend(mbyte)
-        self.mend.extend(mend + root)
-        mtok[::2] += self.mlist.n
-        self.mtok.extend(mtok)
-        self.mlist.extend(mlist)
-        return root
-
     def keep(self) -> tuple[object, ...]:
         """The arrays whose addresses `refresh` wrote: whoever holds a context holds these."""
         store = self.store
-        return (store.trans.data, store.info.data, store.dist.data, store.need.data, store.steady.data,
+        return (store, store.trans.data, store.info.data, store.dist.data, store.need.data, store.steady.data,
                 self.reach.data, self.table.keys, self.table.values,
                 self.entry.data, self.front.data, self.root1.data, self.mbyte.data, self.mend.data, self.mtok.data,
                 self.mlist.data, self.tokat.data, self.tokends.data)  # fmt: skip
@@ -289,7 +297,8 @@ class Tier1:
             (at.STEADY, store.steady),
         ):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
-        ctx[at.NEED] = store.need.address
+        ctx[at.NEED], ctx[at.ORIGIN] = store.need.address, store.origin.address
+        ctx[at.COUNTS] = store.counts_address
 
     def ends(self, q: int) -> dict[int, int]:
         """Tokens from the start state q of a parser's terminal to each of its labels; measured for all later states."""
@@ -381,6 +390,8 @@ class Tier1:
         row, needs, old, rounds = np.zeros(0, np.int32), _NOTHING, _NO_ITEMS, 0
         never = self.store.never(q)
         while True:
+            if len(self.store) < self.store.max_states:
+                self.store.make_room(_FRESH_STATES)
             self._point(self.ctx)
             if rounds == 0:
                 self._progress[:4] = 0, 0, 0, 1
@@ -415,7 +426,7 @@ class Tier1:
         states = {*(self._holes[2:size:4] & 0xFFFFFFFF).tolist(), *self._holes[3:size:4].tolist()}
         for state in sorted(states):
             if state >= 0:
-                self.store.fill(state)
+                self.store.fill_all(state)
 
     def _open_row(self, q: int, counted: bool) -> Open:
         """What a state without bounds allows, if `counted` with the tokens' needs.
@@ -507,7 +518,7 @@ class Tier1:
         known = self._fronts.get(key)
         if known is None:
             first = self.front.extend(flat) // 2
-            known = first, parents, len(flat) // 2, *self._merge(flat.reshape(-1, 2)[:parents], first)
+            known = first, parents, len(flat) // 2, *self._merge(first, labels[:-1].tolist())
             self._fronts[key] = known
         return self._enter_row(row, *known)
 

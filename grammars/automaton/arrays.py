@@ -22,7 +22,8 @@ class GrowArray:
     __slots__ = ("address", "data", "fill", "n")
 
     def __init__(self, dtype: Any, capacity: int = 64, fill: int = 0) -> None:
-        self.data: npt.NDArray[Any] = np.full(capacity, fill, dtype)
+        # pages of zeros cost nothing until they are written to
+        self.data: npt.NDArray[Any] = np.full(capacity, fill, dtype) if fill else np.zeros(capacity, dtype)
         self.address = address(self.data)
         self.n = 0
         self.fill = fill
@@ -32,7 +33,6 @@ class GrowArray:
         need = self.n + extra
         if need > self.data.size:
             size = max(need, 2 * self.data.size)
-            # pages of zeros cost nothing until they are written to
             grown = np.empty(size, self.data.dtype) if self.fill else np.zeros(size, self.data.dtype)
             if self.fill:
                 grown[self.n :] = self.fill

@@ -11,27 +11,26 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
-from heapq import heappop, heappush
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from grammars import memory
-from grammars.automaton.arrays import GrowArray
+from grammars.automaton.arrays import GrowArray, address
+from grammars.automaton.measures import EXPLORED, FAR, Distances, Fewest, Nearest, explored_from, known_distance
+from grammars.automaton.subsets import Subsets, subsets_of
 from grammars.bytegroups import GROUP_OF_BYTE
 from grammars.errors import BudgetExceeded
+from grammars.kernels import layout as at
 from grammars.kernels.layout import BOUNDARY, FINAL
+from grammars.kernels.subsets import T_SELF
 
 __all__ = ["FAR", "TableTerminal", "Terminal", "TerminalStore", "current_store"]
 
-FAR = 1 << 30
 _MAX_STATES = 1 << 18
-_EXPLORED = 200
+_ROWS, _CHUNK = 1 << 14, 64  # states that arrays can hold before they are replaced; made ready at a time
 _LETTERS = sum(1 << GROUP_OF_BYTE[ord(letter)] for letter in "0azAZ ")
-
-Distances = tuple[int, int, int]
-"""Bytes to the nearest end of label 0, to that of another label, and a bound on the nearer one for later states."""
 
 
 class Terminal(Protocol):
@@ -71,8 +70,8 @@ class TableTerminal:
     def __init__(self, key: Hashable, edges: Sequence[dict[int, int]], labels: dict[int, int]) -> None:
         self.key = key
         self.start = 0
-        self._edges = edges
-        self._labels = labels
+        self.edges = edges
+        self.labels = labels
 
     def row(self, state: int) -> list[int]:
         """256 targets."""
@@ -81,7 +80,7 @@ class TableTerminal:
 
     def classes(self, state: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
         """A class of each byte, and a target of each class."""
-        edges = self._edges[state]
+        edges = self.edges[state]
         numbers: dict[int, int] = {}
         groups = bytearray(256)
         for byte, target in edges.items():
@@ -90,11 +89,11 @@ class TableTerminal:
 
     def following(self, state: int) -> Collection[int]:
         """The targets of a state."""
-        return self._edges[state].values()
+        return self.edges[state].values()
 
     def label(self, state: int) -> int:
         """The label, -1 if the state does not accept."""
-        return self._labels.get(state, -1)
+        return self.labels.get(state, -1)
 
     def boundary(self, state: int) -> bool:
         """Never: punctuation has no characters to count."""
@@ -106,17 +105,28 @@ class TerminalStore:
 
     def __init__(self, max_states: int = _MAX_STATES) -> None:
         self.max_states = max_states
-        self.trans = GrowArray(np.int32, 512 * 256, fill=-2)
-        self.info = GrowArray(np.int32, 512)
-        self.dist = GrowArray(np.int32, 1536, fill=FAR)
-        self.need = GrowArray(np.int32, 512)
-        self.steady = GrowArray(np.int64, 3072)
-        self._grown = ((self.trans, 256), (self.info, 1), (self.dist, 3), (self.need, 1), (self.steady, 6))
-        self._room = min(512, max_states)
+        rows = min(_ROWS, max_states)
+        # memory that nothing was written to yet costs nothing: `_grow` writes what a state begins as
+        self.trans = GrowArray(np.int32, 256 * rows)
+        self.info = GrowArray(np.int32, rows)
+        self.dist = GrowArray(np.int32, 3 * rows)
+        self.need = GrowArray(np.int32, rows)
+        self.steady = GrowArray(np.int64, 6 * rows)
+        self.origin = GrowArray(np.int64, 2 * rows)
+        self._grown = (
+            (self.trans, 256), (self.info, 1), (self.dist, 3), (self.need, 1), (self.steady, 6), (self.origin, 2)
+        )  # fmt: skip
+        self._counts = np.zeros(2, np.int64)  # states, and how many there is room for; kernels read and write it
+        self.counts_address = address(self._counts)
+        self.ctx = np.zeros(128, np.int64)
+        self.address = address(self.ctx)
         self._counted: set[Hashable] = set()
         self._fewest: set[Hashable] = set()
-        self._owner: list[tuple[Terminal, int]] = []
+        self._owner: dict[int, tuple[Terminal, int]] = {}
         self._ids: dict[Hashable, dict[int, int]] = {}
+        # patterns whose states a kernel makes, by terminal (None: not this one) and by the address that states know
+        self._subsets: dict[Hashable, Subsets | None] = {}
+        self._heads: dict[int, Subsets] = {}
         # distances: by terminal, once it is measured; of the states that many share, by their name
         self._distances: dict[Hashable, Callable[[int], Distances]] = {}
         self._named: dict[Hashable, Distances] = {}
@@ -124,16 +134,17 @@ class TerminalStore:
         self.extras: dict[Hashable, object] = {}
         self.tier1: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self.lock = threading.RLock()
+        self.make_room(1)
         sink = TableTerminal("sink", [{}], {})
         self.start_of(sink)
 
     def __len__(self) -> int:
-        return len(self._owner)
+        return int(self._counts[0])
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tables."""
-        return sum(int(a.data.nbytes) for a in (self.trans, self.info, self.dist, self.need, self.steady))
+        return int(self._counts[1]) * sum(width * a.data.itemsize for a, width in self._grown)
 
     def start_of(self, terminal: Terminal) -> int:
         """Id of the start state."""
@@ -155,13 +166,19 @@ class TerminalStore:
                 if measured is not None:
                     self._distance_of(terminal, local, measured)
                 return known
-            self._shared[name] = len(self._owner)
-        q = len(self._owner)
-        if q >= self._room:
-            self._grow(q)
+            self._shared[name] = int(self._counts[0])
+        subsets = self._subsets.get(terminal.key)
+        if subsets is not None and name is None:
+            known = subsets.find(subsets.terminal.name_of(local))
+            if known >= 0:
+                ids[local] = known
+                return known
+        self.make_room(1)
+        q = int(self._counts[0])
+        self._counts[0] = q + 1
         key = terminal.key
         ids[local] = q
-        self._owner.append((terminal, local))
+        self._owner[q] = terminal, local
         label = terminal.label(local)
         flags = BOUNDARY if terminal.boundary(local) else 0
         self.info.data[q] = label + 1 | flags
@@ -180,27 +197,57 @@ class TerminalStore:
             following = getattr(terminal, "following", None)
             if following is None or not following(local):
                 self.fill(q)
+        elif subsets is not None:
+            subsets.adopt(subsets.terminal.name_of(local), q)
         return q
 
-    def _grow(self, q: int) -> None:
-        """Room for state q and as many more."""
-        if q >= self.max_states:
+    def make_room(self, more: int) -> None:
+        """Room for so many more states, or for fewer where they would be too many; an error if there is none."""
+        count, room = self._counts.tolist()
+        if count + more <= room:
+            return
+        if count >= self.max_states:
             raise BudgetExceeded(
                 "max_states", self.max_states, remedy="Simplify the patterns, or raise TerminalStore(max_states=...)."
             )
-        self._room = min(2 * q, self.max_states)
-        for grown, width in self._grown:
-            grown.n = min(grown.data.size, q * width)
-            grown.reserve(self._room * width - grown.n)
-            grown.n = self._room * width
+        grown = min(count + more + _CHUNK, self.max_states)
+        if 256 * grown > self.trans.data.size:
+            rows = min(2 * grown, self.max_states)
+            for array, width in self._grown:
+                array.n = room * width
+                array.reserve(rows * width - array.n)
+        self.trans.data[256 * room : 256 * grown] = -2
+        self.dist.data[3 * room : 3 * grown] = FAR
+        self._counts[1] = grown
+
+    def point(self) -> None:
+        """Write to `ctx` where the arrays are now."""
+        ctx = self.ctx
+        ctx[at.TRANS], ctx[at.INFO], ctx[at.NEED] = self.trans.address, self.info.address, self.need.address
+        ctx[at.STEADY], ctx[at.ORIGIN], ctx[at.COUNTS] = self.steady.address, self.origin.address, self.counts_address
+
+    def known_as(self, q: int) -> tuple[Any, int]:
+        """The terminal of state q, and its own number there."""
+        found = self._owner.get(q)
+        if found is None:
+            head, k = self.origin.data[2 * q : 2 * q + 2].tolist()
+            subsets = self._heads[head]
+            local = subsets.terminal.state_at(subsets.place_of(k))
+            self._ids[subsets.terminal.key].setdefault(local, q)
+            found = self._owner[q] = subsets.terminal, local
+        return found
 
     def owner_of(self, q: int) -> Any:
         """The terminal of state q."""
-        return self._owner[q][0]
+        return self._heads[int(self.origin.data[2 * q])].terminal if self._is_made_here(q) else self._owner[q][0]
+
+    def _is_made_here(self, q: int) -> bool:
+        """Whether a kernel made the state, and nobody asked for its number in the terminal so far."""
+        return q not in self._owner
 
     def place_of(self, q: int) -> int:
         """The number of state q in its terminal."""
-        return self._owner[q][1]
+        return self.known_as(q)[1]
 
     def state_of(self, terminal: Terminal, place: int) -> int:
         """Id of a state of a terminal."""
@@ -214,7 +261,13 @@ class TerminalStore:
         with self.lock:
             if self.trans.data[256 * q] != -2:
                 return
-            terminal, local = self._owner[q]
+            head, k = self.origin.data[2 * q : 2 * q + 2].tolist()
+            if head and self._heads[head].fill(q, k):
+                return
+            terminal, local = self.known_as(q)
+            if not head and self._by_kernel(terminal):
+                self.fill(q)
+                return
             ids = self._ids[terminal.key]
             classes = getattr(terminal, "classes", None)
             if classes is None:
@@ -236,18 +289,93 @@ class TerminalStore:
             found: Any = [ids[t] for t in row]
             self.trans.data[256 * q : 256 * q + 256] = found if group is None else np.array(found, np.int32)[group]
 
+    def fill_all(self, q: int) -> None:
+        """Compute the row of state q; where its terminal is written out, those of all states: much less for each."""
+        with self.lock:
+            if not self.is_filled(q):
+                terminal = self.owner_of(q)
+                if isinstance(terminal, TableTerminal):
+                    self._fill_table(terminal)
+                else:
+                    self.fill(q)
+
+    def _fill_table(self, terminal: TableTerminal) -> None:
+        """Add all states of a terminal that is written out, and compute their rows."""
+        ids, edges = self._ids[terminal.key], terminal.edges
+        new = [local for local in range(len(edges)) if local not in ids]
+        self.make_room(len(new))
+        q = int(self._counts[0])
+        if q + len(new) > self._counts[1]:
+            raise BudgetExceeded(
+                "max_states", self.max_states, remedy="Simplify the patterns, or raise TerminalStore(max_states=...)."
+            )
+        self._counts[0] = q + len(new)
+        ids.update(zip(new, range(q, q + len(new)), strict=True))
+        self._owner.update({q + k: (terminal, local) for k, local in enumerate(new)})
+        measured = self._distances.get(terminal.key)
+        if measured is not None:
+            for local in range(len(edges)):
+                self._set_distance(ids[local], self._distance_of(terminal, local, measured))
+        states = [ids[local] for local in range(len(edges))]
+        places = [states[local] << 8 | byte for local, own in enumerate(edges) for byte in own]
+        targets = [states[target] for own in edges for target in own.values()]
+        self.trans.data[256 * q : 256 * (q + len(new))] = -1
+        for state in states:
+            if state < q:
+                self.trans.data[256 * state : 256 * state + 256] = -1
+        self.trans.data[np.array(places, np.int64)] = np.array(targets, np.int32)
+        for local, label in terminal.labels.items():
+            self.info.data[states[local]] = label + 1
+        for local, own in enumerate(edges):
+            if not own:
+                self.info.data[states[local]] |= FINAL
+
+    def _states(self, terminal: Any) -> list[tuple[int, int]]:
+        """(own number, id) of all states of a terminal, those that a kernel made included."""
+        ids, subsets = self._ids[terminal.key], self._subsets.get(terminal.key)
+        found = [(local, q) for local, q in ids.items() if q >= 0]
+        if subsets is not None:
+            for q in subsets.states():
+                owner, local = self.known_as(q)
+                if owner.key == terminal.key:
+                    found.append((local, q))
+        return found
+
+    def _by_kernel(self, terminal: Any) -> bool:
+        """Whether the rows of a terminal's states are made by a kernel; what that takes is set up at the first."""
+        key = terminal.key
+        if key in self._subsets:
+            return False
+        if key in self._distances:
+            return False
+        self._subsets[key] = None  # what it adds to the store meanwhile is Python's
+        subsets = self._subsets[key] = subsets_of(self, terminal)
+        if subsets is None:
+            return False
+        self._heads[int(subsets.head[T_SELF])] = subsets
+        if key in self._counted:
+            subsets.count()
+        for local, q in [*self._ids[key].items()]:
+            # within a character those that Python made are left to it: there are few, and they lead out at once
+            if q >= 0 and terminal.boundary(local):
+                subsets.adopt(terminal.name_of(local), q)
+        return True
+
     def count(self, start: int, *, fewest: bool = False) -> bool:
         """Keep `need` for the states of this terminal: its characters are counted beside it. False: it is too large.
 
         `fewest`: an end can be nearer by more characters than another one, so distances go by characters.
         """
         with self.lock:
-            terminal, _ = self._owner[start]
+            terminal, _ = self.known_as(start)
             if self.is_counted(start) and (not fewest or terminal.key in self._fewest):
                 return True
-            need: Callable[[int], int] = terminal.need  # type: ignore[attr-defined]
+            need: Callable[[int], int] = terminal.need
+            subsets = self._subsets.get(terminal.key)
             try:
-                found = [(q, need(place)) for place, q in self._ids[terminal.key].items() if q >= 0]
+                found = [(q, need(place)) for place, q in self._states(terminal)]
+                if subsets is not None:
+                    subsets.count()
             except BudgetExceeded:
                 return False
             self._counted.add(terminal.key)
@@ -261,19 +389,25 @@ class TerminalStore:
 
     def is_counted(self, q: int) -> bool:
         """Whether `need` is kept for the terminal of state q."""
-        terminal, local = self._owner[q]
+        if self._is_made_here(q):
+            return self.owner_of(q).key in self._counted
+        terminal, local = self.known_as(q)
         shared = getattr(terminal, "shared", None)
         return terminal.key in self._counted or (shared is not None and shared(local) is not None)
 
     def agreement(self, q: int) -> int:
         """Texts of up to so many characters fare the same from q and from `endless`; -1: not known."""
-        terminal, local = self._owner[q]
+        terminal, local = self.known_as(q)
         ask: Callable[[int], int] | None = getattr(terminal, "agreement", None)
         return -1 if ask is None else ask(local)
 
     def endless(self, q: int) -> int:
         """A state that is nearly the same as q without its upper counts: q, or one of fewer states."""
-        terminal, local = self._owner[q]
+        if self._is_made_here(q):
+            head, k = self.origin.data[2 * q : 2 * q + 2].tolist()
+            if self._heads[head].is_endless(k):
+                return q
+        terminal, local = self.known_as(q)
         ask = getattr(terminal, "endless", None)
         place = local if ask is None else ask(local)
         if place == local:
@@ -287,20 +421,25 @@ class TerminalStore:
 
         Also q where nobody needed that state so far.
         """
-        terminal, local = self._owner[q]
-        steady = getattr(terminal, "steady", None)
-        shared = getattr(terminal, "shared", None)
-        if steady is None or shared is None or shared(local) is not None:
-            return q
-        loops, groups, most, *_ = self.steady.data[6 * q : 6 * q + 6].tolist() if self.is_filled(q) else steady(local)
+        if self._is_made_here(q):
+            self.fill(q)
+            terminal = self.owner_of(q)
+        else:
+            terminal, local = self.known_as(q)
+            steady, shared = getattr(terminal, "steady", None), getattr(terminal, "shared", None)
+            if steady is None or shared is None or shared(local) is not None:
+                return q
+            if not self.is_filled(q):
+                self.fill(q)
+        loops, groups, most, *_ = self.steady.data[6 * q : 6 * q + 6].tolist()
         if _LETTERS & ~(loops | (groups if most >= characters else 0)):
             return q
-        name: Hashable = terminal.anything  # type: ignore[attr-defined]
+        name: Hashable = terminal.anything
         return self._shared.get(name, q)
 
     def never(self, q: int) -> int:
         """Groups of bytes that no text of q's terminal holds."""
-        return int(getattr(self._owner[q][0], "never", 0))
+        return int(getattr(self.owner_of(q), "never", 0))
 
     def is_filled(self, q: int) -> bool:
         """Whether the row of q is there."""
@@ -313,20 +452,22 @@ class TerminalStore:
         A terminal with `distances` is asked state by state, also for those that are added later. Of any other all
         states are visited, in its own numbers (they need not be written out), or, where they are many, searched from.
         """
-        terminal, _ = self._owner[start]
+        terminal, _ = self.known_as(start)
         if terminal.key in self._distances:
             return
         own: Callable[[int], Distances] | None = getattr(terminal, "distances", None)
         if terminal.key in self._fewest:
-            own = _Fewest(terminal)
+            own = Fewest(terminal)
         elif own is None:
-            limit = _EXPLORED if hasattr(terminal, "hint") else None
-            explored = _explored(terminal, terminal.start, limit)
-            own = _Nearest(terminal) if explored is None else partial(_known_distance, explored)
+            limit = EXPLORED if hasattr(terminal, "hint") else None
+            explored = explored_from(terminal, terminal.start, limit)
+            own = Nearest(terminal) if explored is None else partial(known_distance, explored)
         self._distances[terminal.key] = own
-        for place, q in [*self._ids[terminal.key].items()]:
-            if q >= 0:
-                self._set_distance(q, self._distance_of(terminal, place, own))
+        subsets = self._subsets.get(terminal.key)
+        if subsets is not None:
+            subsets.stop()  # the kernel does not measure
+        for place, q in self._states(terminal):
+            self._set_distance(q, self._distance_of(terminal, place, own))
 
     def _distance_of(self, terminal: Terminal, place: int, own: Callable[[int], Distances]) -> Distances:
         """Of a state that many share under a name, the distance goes to all that have or will have it."""
@@ -335,7 +476,7 @@ class TerminalStore:
         if shared is None or name is None:
             return own(place)
         if name not in self._named:
-            for other, found in (_explored(terminal, place, None) or {}).items():
+            for other, found in (explored_from(terminal, place, None) or {}).items():
                 known = shared(other)
                 self._named[known] = found
                 if known in self._shared:
@@ -344,106 +485,6 @@ class TerminalStore:
 
     def _set_distance(self, q: int, found: Distances) -> None:
         self.dist.data[3 * q : 3 * q + 3] = found
-
-
-class _Nearest:
-    """Distances of a terminal with one label and too many states to visit: searched when asked for.
-
-    A search ends at the nearest state that accepts or whose distance is known; all states on the way get theirs, so
-    each has a successor that is nearer by one. How far later states can be is not known.
-    """
-
-    def __init__(self, terminal: Any) -> None:
-        self._terminal = terminal
-        self._known: dict[int, int] = {}
-
-    def __call__(self, state: int) -> Distances:
-        if state not in self._known:
-            self._search(state)
-        return self._known[state], FAR, FAR
-
-    def _search(self, start: int) -> None:
-        """A*, with the hint counted twice: near the shortest way, and straight there among many of one length."""
-        known, hint, came = self._known, self._terminal.hint, {start: start}
-        heap = [(0, 0, 0, start)]
-        while heap:
-            _, _, steps, state = heappop(heap)
-            left = 0 if self._terminal.label(state) >= 0 else known.get(state)
-            if left is not None:
-                known[state] = left
-                while state != start:
-                    state, left = came[state], left + 1
-                    known[state] = left
-                return
-            for target in set(self._terminal.row(state)):
-                if target >= 0 and target not in came:
-                    came[target] = state
-                    rest = known[target] if target in known else hint(target)
-                    heappush(heap, (steps + 1 + 2 * rest, -len(came), steps + 1, target))
-        raise AssertionError("a live state reaches acceptance")
-
-
-class _Fewest:
-    """Distances of a terminal whose characters are counted: along a way of the fewest characters, which always fits."""
-
-    def __init__(self, terminal: Any) -> None:
-        self._terminal = terminal
-        self._known: dict[int, int] = {}
-
-    def __call__(self, state: int) -> Distances:
-        known, terminal = self._known, self._terminal
-        way = []
-        while state not in known:
-            if terminal.label(state) >= 0:
-                known[state] = 0
-                break
-            way.append(state)
-            due = terminal.need(state)
-            state = min(
-                {t for t in terminal.row(state) if t >= 0 and terminal.need(t) + terminal.boundary(t) == due},
-                key=lambda t: (terminal.label(t) < 0, not terminal.boundary(t), t),
-            )
-        left = known[state]
-        for state in reversed(way):
-            left += 1
-            known[state] = left
-        return left, FAR, FAR
-
-
-def _known_distance(explored: dict[int, Distances], state: int) -> Distances:
-    """Of a state that no text reaches, but for its rows (`TerminalStore.endless`): none."""
-    return explored.get(state, (FAR, FAR, FAR))
-
-
-def _explored(terminal: Terminal, start: int, limit: int | None) -> dict[int, Distances] | None:
-    """Distances of all states from `start` on; None if they are more than `limit`."""
-    following = getattr(terminal, "following", None)
-    before: dict[int, list[int]] = {start: []}
-    order = [start]
-    for state in order:
-        if limit is not None and len(order) > limit:
-            return None
-        for target in set(terminal.row(state)) if following is None else following(state):
-            if target >= 0:
-                if target not in before:
-                    before[target] = []
-                    order.append(target)
-                before[target].append(state)
-    labels = [(state, terminal.label(state)) for state in order]
-    columns = []
-    for column in (0, 1):
-        front = [state for state, label in labels if label >= 0 and min(label, 1) == column]
-        reached = dict.fromkeys(front, 0)
-        for state in front:
-            steps = reached[state] + 1
-            for previous in before[state]:
-                if previous not in reached:
-                    reached[previous] = steps
-                    front.append(previous)
-        columns.append(reached)
-    first, second = columns
-    most = max(min(first.get(state, FAR), second.get(state, FAR)) for state in order)
-    return {state: (first.get(state, FAR), second.get(state, FAR), most) for state in order}
 
 
 _current: list[TerminalStore] = []

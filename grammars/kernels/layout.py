@@ -31,9 +31,11 @@ TBYTE.. vocabulary trie in preorder (see `grammars.vocabulary`)
 T1KEY   t1key     [H] int64  hash of (q, lo, hi, limit), 0: free;  T1VAL int64: entry
 TIER1   number    [1] int64  generation of tier 1: another than S_TIER1 says that arrays were replaced
 ENTRY   entry     [E*8] int64  address of the row, first frontier item, items with children (these first), all items,
-                             first root and number of roots in ROOT1 (one for each label)
+                             first root and number of roots in ROOT1 (of each label)
 FRONT   front     [F*2]      trie node where the terminal accepts, label
-ROOT1   root1     [.*2]      label, node in the merged tries;  those, in preorder: MBYTE uint8, MEND, MTOK [.*2]:
+ROOT1   root1     [.*2]      label, node in the merged tries (<= UNMERGED: that less a node of the vocabulary;
+                             else < 0: -1 - a node under a lexer);  those, in
+                             preorder: MBYTE uint8, MEND, MTOK [.*2]:
                              first entry and number of entries in MLIST, the tokens
 TMP     row       [W]        scratch row;  MAT, SCR int64: the matcher's arena and scratch;  ROOM int64: R_* counters
 NEED    need      [Q]        characters due before an end, of terminals that are counted (others: 0)
@@ -43,12 +45,15 @@ REACH   reach     [.*3]      of tier 1: characters that any token needs at most;
                              a state of the same masks (-1 each: not known)
 TSIG    tsig      [N] int64  groups of bytes (`bytegroups`) in the path from here down;  TCHARS uint8: characters on
                              the path to a node (bytes that begin one);  TMOST uint8: the most of any node below
+TNEXT   tnext     [N + 1]    first node from here on, in preorder, below which are groups not in S_USUAL; N: none
 DIST    dist      [Q*3]      bytes to the nearest state of label 0, and of a higher label; bound for all later states
 NCOST   ncost     [N]        tokens from a node to the end of its value;  STCOST: the same for literal trie states
 KSUF    ksuf      [.]        tokens from each place in a key to the end of its closing quote
 LRCOST  lrcost    [.]        costs of LR parsers: place of each parser's, then LC_* tables
 TOKAT   tokat     [Q]        place in TOKENDS of a terminal state of a parser, 0: not measured
 TOKENDS tokends   [.]        of a state: labels, tokens from any later state to an end at most, then (label, tokens)
+ORIGIN  origin    [Q*2] int64  of states that kernels can expand: address of their pattern's head, place (see `subsets`)
+COUNTS  counts    [2] int64  states of the store, and how many there is room for
 SEEN    seen      [2*512] int64  distances of configurations found in this walk: keys, then values
 WANTS   wants     [.] int64  how many needs a walk under a parser has met; of each the status, OUT0.. and S_LEX0..
 CLOSED  closed    [.] int64  what follows the ends of tokens in this walk (see `parsed`)
@@ -71,6 +76,8 @@ S_UNIQUE, S_TIER1 = 54, 55  # some array of the grammar has unique items; the ge
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 LR, LEXKEY, LEXVAL = 56, 57, 58  # tables of LR parsers; nodes by context, obligation and terminals that can come
 LRCOST, TOKAT, TOKENDS, SEEN, WANTS = range(107, 112)  # addresses without a length
+ORIGIN, COUNTS, TNEXT = 113, 114, 115  # addresses without a length
+S_USUAL = 116  # groups of bytes: see TNEXT
 CLOSED, S_PARSED = 112, 118  # an address without a length; whether the program is a parser and nothing else
 S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
 
@@ -129,6 +136,7 @@ CFG = 5
 MOST_AROUND = 200  # frames that an object may stand in at once, see `frames._joined`
 MOST_CONFIGURATIONS = 4096  # of one state: more are refused rather than stepped for seconds
 ADDRESS_BITS, RISE_UNKNOWN = 48, 0x7FFF  # a memo value: address of the row, and above it how much its tokens may need
+UNMERGED = -(1 << 30)  # and below: nodes of the vocabulary instead of merged tries
 LAST = 1 << 15  # in the low bound of a tier-1 key: no text follows the terminal
 NO_LIMIT, UNFIT = -2, -3  # how far from its end a token may leave a terminal (see `distance`)
 RESERVE = 8  # tokens kept back in an item that may turn out to be a repetition, to make it another one

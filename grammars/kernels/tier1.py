@@ -14,6 +14,7 @@ from grammars.kernels.entries import _allow, _entry_key
 from grammars.kernels.frames import _context, _i32, _i64, _mix, _u8
 from grammars.kernels.layout import *
 from grammars.kernels.pointers import I32, I64, U8, U16, _i4, _pointer32, _u1, carray
+from grammars.kernels.subsets import _ensure
 
 
 @inner
@@ -45,6 +46,14 @@ def _forbid_below(row, needs, i, end, ttok, dup):
 
 
 @inner
+def _is_alike(steady, state, twin, others, taken):
+    """Whether two states take all texts of so many characters of the groups `others`: sub-tries of them are alike."""
+    if others & ~(steady[6 * state + 1] & steady[6 * twin + 1]) != 0:
+        return False
+    return taken <= min(steady[6 * state + 2], steady[6 * twin + 2])
+
+
+@inner
 def _put_item(out, items, node, label, characters):
     if 3 * items + 2 < out.size:
         out[3 * items], out[3 * items + 1], out[3 * items + 2] = node, label, characters
@@ -59,7 +68,7 @@ def tier1(
     """Write the tokens of state q to `row` (int32[W]) and its frontier to `out` (int32, three words an item).
 
     low, high: characters still due and still allowed (high -1: no limit). `limit`: only tokens that leave at most so
-    many bytes to the terminal's end (NO_LIMIT: all tokens; -1: none). `levels`: int64[3 * (longest + 2)]. `needs`:
+    many bytes to the terminal's end (NO_LIMIT: all tokens; -1: none). `levels`: int64[4 * (longest + 2)]. `needs`:
     uint16[32 W] for the characters that each token takes or leaves due, size 0 where that is not wanted.
     `like`: a state whose row and needs are given in `row` and `needs`, and whose frontier is `old`: both are walked
     together, only where they can differ: not below a node where no token has more than `horizon` characters.
@@ -81,9 +90,14 @@ def tier1(
     measured = needs.size > 0
     items, source, differs, reach = progress[0], 0, progress[1], progress[2]
     depth, done, made, i = 0, 0, 0, np.int64(0)
-    levels[2] = 0
+    levels[2], levels[3] = 0, 0
+    tnext = _i32(ctx, TNEXT)
+    others = ctx[S_USUAL] & ~never
     while True:
-        # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree
+        # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree; whether only
+        # sub-tries with quoting in them can make a difference
+        if levels[4 * depth + 3]:
+            i = min(np.int64(_i4(tnext, i)), levels[4 * depth + 2])
         if depth == 0 and i >= levels[2]:
             while source < old.size and old[source] < i:
                 items = _put_item(out, items, old[source], old[source + 1], old[source + 2])
@@ -91,15 +105,21 @@ def tier1(
             if done == progress[3]:
                 break
             i, levels[2] = work[4 * done], work[4 * done + 1]
-            levels[0], levels[1] = work[4 * done + 2], work[4 * done + 3]
+            levels[0], levels[1], levels[3] = work[4 * done + 2], work[4 * done + 3], 0
             done += 1
+            if levels[1] >= 0 and limit == NO_LIMIT and not measured:
+                state, twin = levels[0] & 0xFFFFFFFF, levels[1]
+                taken = np.int64(_u1(tmost, 0))
+                if _ensure(ctx, state) and _ensure(ctx, twin) and _is_alike(steady, state, twin, others, taken):
+                    levels[3] = 1
+                    reach = max(reach, (levels[0] >> 32) + taken + steady[6 * state + 3])
             while source < old.size and old[source] < i:
                 source += 3
             continue
-        if i >= levels[3 * depth + 2]:
+        if i >= levels[4 * depth + 2]:
             depth -= 1
             continue
-        at, twin = levels[3 * depth], levels[3 * depth + 1]
+        at, twin = levels[4 * depth], levels[4 * depth + 1]
         state, characters = at & 0xFFFFFFFF, at >> 32
         end = _i4(tend, i)
         # items of the other state that lie between the nodes visited stay
@@ -167,6 +187,10 @@ def tier1(
         b = _u1(tbyte, i)
         following = _i4(trans, state * 256 + b)
         partner = _i4(trans, twin * 256 + b) if twin >= 0 else np.int64(-1)
+        if following == -2 and _ensure(ctx, state):
+            following = _i4(trans, state * 256 + b)
+        if partner == -2 and _ensure(ctx, twin):
+            partner = _i4(trans, twin * 256 + b)
         if following == -2 or partner == -2:
             if 4 * made + 3 < holes.size:
                 holes[4 * made], holes[4 * made + 1], holes[4 * made + 2], holes[4 * made + 3] = i, end, at, twin
@@ -219,7 +243,7 @@ def tier1(
             partner = np.int64(-1)
         if end > i + 1:
             if not final:
-                if _i4(trans, following * 256) == -2 or (partner >= 0 and _i4(trans, partner * 256) == -2):
+                if not _ensure(ctx, following) or (partner >= 0 and not _ensure(ctx, partner)):
                     # all nodes of the level lack the same row: one hole
                     if 4 * made + 3 < holes.size:
                         holes[4 * made], holes[4 * made + 1] = i + 1, end
@@ -229,12 +253,18 @@ def tier1(
                         source += 3
                     i = end
                     continue
+                if partner == following and limit == NO_LIMIT:
+                    i = end
+                    continue
                 depth += 1
-                levels[3 * depth], levels[3 * depth + 1], levels[3 * depth + 2] = (
-                    following | (characters << 32),
-                    partner,
-                    end,
-                )
+                level = 4 * depth
+                levels[level], levels[level + 1] = following | (characters << 32), partner
+                levels[level + 2], levels[level + 3] = end, 0
+                if partner >= 0 and limit == NO_LIMIT and not measured:
+                    taken = np.int64(_u1(tmost, i) - _u1(tchars, i))
+                    if _is_alike(steady, following, partner, others, taken):
+                        levels[level + 3] = 1
+                        reach = max(reach, characters + taken + steady[6 * following + 3])
                 i += 1
                 continue
             if partner >= 0:
@@ -331,6 +361,19 @@ def measure_trie(
 
 
 @kernel
+def find_next(signature: I64, tend: I32, usual, out: I32):
+    """Of each node of the trie the first one from it on, in preorder, below which are groups not in `usual`; N: none.
+
+    out: int32[N + 1].
+    """
+    count = np.int64(signature.size)
+    out[count] = count
+    for i in range(count - 1, -1, -1):
+        out[i] = i if signature[i] & ~usual else out[tend[i]]
+    return 0
+
+
+@kernel
 def sort_frontier(address, items: I32, counts: I64, out: I32):
     """Write node and label of each item [n, 3] to `out` [n, 2]: those with children first, by label, then the others.
 
@@ -359,13 +402,16 @@ def sort_frontier(address, items: I32, counts: I64, out: I32):
 
 
 @kernel
-def merge(address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I32, mlist: I32, work: I64):
+def merge(
+    address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I32, mlist: I32, root, listed, work: I64
+):  # fmt: skip
     """Lay the sub-tries below the frontier nodes [first, stop) over each other, in preorder; if `whole`, those of the
     nodes [first, stop) themselves (all are children of such nodes).
 
     A merged node stands for the trie nodes that the same bytes reach from different frontier nodes; it lists their
-    tokens. Written from index 0 of mbyte uint8, mend, mtok [2 a node], mlist; work: int64 scratch. Returns the number
-    of nodes (the root first) and, packed above 32 bits, of tokens; -1: too little room.
+    tokens. Written from index 0 of mbyte uint8, mend, mtok [2 a node], mlist, where node `root` and token `listed` of
+    all are; work: int64 scratch. Returns the number of nodes (the root first) and, packed above 32 bits, of tokens;
+    -1: too little room.
     """
     ctx = _context(address)
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
@@ -380,8 +426,10 @@ def merge(address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I
         used += 1
     nodes, tokens, depth = 0, 0, 0
     # a level: slice of the children (sorted by byte) still to visit, and the merged node they belong to
+    if mbyte.size < 1 or mtok.size < 2:
+        return -1
     mbyte[0] = 0
-    mtok[0], mtok[1] = 0, 0
+    mtok[0], mtok[1] = listed, 0
     nodes = 1
     low = np.int64(0) if whole else used
     children = np.int64(0) if whole else used
@@ -394,12 +442,13 @@ def merge(address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I
             pool[used] = y
             used += 1
             y = _i4(tend, y)
-    _sort_by_byte(pool, low, used, tbyte)
+    if not _sort_by_byte(pool, low, used, tbyte):
+        return -1
     work[0], work[1], work[2], work[3] = low, used, 0, low
     while True:
         at = 4 * depth
         if work[at] >= work[at + 1]:
-            mend[work[at + 2]] = nodes
+            mend[work[at + 2]] = root + nodes
             used = work[at + 3]
             if depth == 0:
                 return nodes | (tokens << 32)
@@ -412,7 +461,7 @@ def merge(address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I
         if nodes >= mbyte.size or 2 * nodes + 1 >= mtok.size or at + 8 > room:
             return -1
         mbyte[nodes] = byte
-        mtok[2 * nodes] = tokens
+        mtok[2 * nodes] = listed + tokens
         while stop_run < work[at + 1] and _u1(tbyte, pool[stop_run]) == byte:
             token = _i4(ttok, pool[stop_run])
             while token >= 0:
@@ -422,7 +471,7 @@ def merge(address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I
                 tokens += 1
                 token = _i4(dup, token)
             stop_run += 1
-        mtok[2 * nodes + 1] = tokens - mtok[2 * nodes]
+        mtok[2 * nodes + 1] = listed + tokens - mtok[2 * nodes]
         work[at] = stop_run
         low = used
         for k in range(run, stop_run):
@@ -433,7 +482,8 @@ def merge(address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I
                 pool[used] = y
                 used += 1
                 y = _i4(tend, y)
-        _sort_by_byte(pool, low, used, tbyte)
+        if not _sort_by_byte(pool, low, used, tbyte):
+            return -1
         depth += 1
         work[at + 4], work[at + 5], work[at + 6], work[at + 7] = low, used, nodes, low
         nodes += 1
@@ -441,30 +491,34 @@ def merge(address, front: I32, first, stop, whole, mbyte: U8, mend: I32, mtok: I
 
 @inner
 def _sort_by_byte(pool, low, high, tbyte):
-    """Heap sort of pool[low:high] by (byte, node)."""
+    """Sort pool[low:high] by byte, nodes of one byte in the order they are in. Few: by insertion; many: by counting,
+    through what lies behind them, with the last 257 words as counters. False: too little room."""
     n = high - low
-    start = n // 2
-    end = n
-    while end > 1:
-        if start > 0:
-            start -= 1
-        else:
-            end -= 1
-            pool[low], pool[low + end] = pool[low + end], pool[low]
-        root = start
-        while 2 * root + 1 < end:
-            child = 2 * root + 1
-            if child + 1 < end and _order(pool[low + child], tbyte) < _order(pool[low + child + 1], tbyte):
-                child += 1
-            if _order(pool[low + root], tbyte) >= _order(pool[low + child], tbyte):
-                break
-            pool[low + root], pool[low + child] = pool[low + child], pool[low + root]
-            root = child
-
-
-@inner
-def _order(node, tbyte):
-    return (_u1(tbyte, node) << 40) + node
+    if n < 24:
+        for k in range(low + 1, high):
+            node = pool[k]
+            byte = _u1(tbyte, node)
+            j = np.int64(k)
+            while j > low and _u1(tbyte, pool[j - 1]) > byte:
+                pool[j] = pool[j - 1]
+                j -= 1
+            pool[j] = node
+        return True
+    counts = pool.size - 257
+    if high + n > counts:
+        return False
+    for b in range(257):
+        pool[counts + b] = 0
+    for k in range(low, high):
+        pool[high + k - low] = pool[k]
+        pool[counts + 1 + _u1(tbyte, pool[k])] += 1
+    for b in range(256):
+        pool[counts + b + 1] += pool[counts + b]
+    for k in range(high, high + n):
+        at = counts + _u1(tbyte, pool[k])
+        pool[low + pool[at]] = pool[k]
+        pool[at] += 1
+    return True
 
 
 @kernel

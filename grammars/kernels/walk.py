@@ -329,6 +329,8 @@ def _heavy(ctx, mat, scr, at, base, row, budget):
         below = _i4(root1, 2 * k + 1)
         if made > 0 and mat[M_STATUS] == OK and below >= 0:
             _walk(ctx, mat, scr, below, base, made, row, budget, True)
+        elif made > 0 and mat[M_STATUS] == OK and below <= UNMERGED:
+            _walk(ctx, mat, scr, UNMERGED - below, base, made, row, budget, False)
         elif made > 0 and mat[M_STATUS] == OK:
             _lexed_below(ctx, mat, scr, -1 - below, base, made, row, budget)
         mat[M_TOP] = top

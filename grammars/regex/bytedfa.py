@@ -32,7 +32,7 @@ from grammars.bytegroups import CONTINUES, CONTROLS, GROUPS, NEVER, QUOTING
 from grammars.regex.chardfa import CharDfa
 from grammars.regex.language import Alphabet
 
-__all__ = ["ENCODINGS", "ByteDfa"]
+__all__ = ["ENCODINGS", "ByteDfa", "byte_children", "byte_classes", "group_masks"]
 
 ENCODINGS = ("utf8", "json", "json_any")
 
@@ -213,7 +213,7 @@ def _split_places(alphabet: Alphabet, encoding: str, branch: _Branch, into: list
         code += count * size
 
 
-def _classes(
+def byte_classes(
     alphabet: Alphabet, encoding: str, kind: str, base: int
 ) -> tuple[npt.NDArray[np.uint8], list[tuple[str, int, int]]]:
     """Classes of the bytes that may follow in a place, and of each (kind, first code, mask of the classes below).
@@ -240,7 +240,7 @@ def _classes(
 def _ways(
     alphabet: Alphabet, encoding: str, kind: str, base: int, masks: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.uint8], list[tuple[str, int, int]]]:
-    """`_classes` for states whose characters move by these masks: few states of a pattern differ in them.
+    """`byte_classes` for states whose characters move by these masks: few states of a pattern differ in them.
 
     Of each class (kind, first code, move): first code -1 where all characters below it make that move. The last two
     classes are the quote, and the bytes that lead nowhere.
@@ -248,7 +248,7 @@ def _ways(
     key = ("ways", encoding, kind, base, masks)
     found: Any = alphabet.layouts.get(key)
     if found is None:
-        groups, entries = _classes(alphabet, encoding, kind, base)
+        groups, entries = byte_classes(alphabet, encoding, kind, base)
         numbers: dict[tuple[str, int, int], int] = {}
         own = []
         for child, code, below in entries:
@@ -267,7 +267,7 @@ def _ways(
 
 
 @cache
-def _children(encoding: str, kind: str) -> tuple[npt.NDArray[np.uint8], list[str]]:
+def byte_children(encoding: str, kind: str) -> tuple[npt.NDArray[np.uint8], list[str]]:
     """Classes of the bytes that may follow in a place below which all is one, and the kind of place after each."""
     branches = _branches(encoding, kind, 0)
     groups = np.full(256, len(branches), np.uint8)
@@ -287,7 +287,8 @@ def _groups_within(alphabet: Alphabet, encoding: str, mask: int) -> int:
     return known
 
 
-def _find_groups(alphabet: Alphabet, encoding: str, mask: int) -> int:
+def group_masks(alphabet: Alphabet) -> list[int]:
+    """Classes of the characters of each group of bytes."""
     masks: list[int] | None = alphabet.layouts.get(("groups", "", 0))
     if masks is None:
         masks = alphabet.layouts["groups", "", 0] = []
@@ -296,7 +297,11 @@ def _find_groups(alphabet: Alphabet, encoding: str, mask: int) -> int:
             for low, high in runs:
                 below |= alphabet.between(low, high)
             masks.append(below)
-    found = sum(1 << bit for bit, below in enumerate(masks) if not below & ~mask)
+    return masks
+
+
+def _find_groups(alphabet: Alphabet, encoding: str, mask: int) -> int:
+    found = sum(1 << bit for bit, below in enumerate(group_masks(alphabet)) if not below & ~mask)
     return CONTINUES | (found if encoding == "utf8" else found & ~(CONTROLS | QUOTING))
 
 
@@ -359,6 +364,23 @@ class ByteDfa:
                 found[first : last + 1] = not below & ~mask
         first_bytes: npt.NDArray[np.bool_] = found
         return first_bytes
+    @property
+    def counts(self) -> bool:
+        """Whether lengths are known: not of what only stands for a character automaton."""
+        return self._counts
+
+    @property
+    def final(self) -> int:
+        """The state after the closing quote, -1 in UTF-8."""
+        return self._final
+
+    def name_of(self, state: int) -> tuple[str, int, int]:
+        """(kind, first code, state of `chars`): no kind between characters, code -1 where all leads to that state."""
+        return self._places[state]
+
+    def state_at(self, place: tuple[str, int, int]) -> int:
+        """The state of a place."""
+        return self._id(place)
 
     def label(self, state: int) -> int:
         """0 where the text may end, else -1."""
@@ -452,7 +474,7 @@ class ByteDfa:
         if kind == "final":
             return _NO_CLASSES, [-1]
         if kind and code < 0:
-            groups, children = _children(self.encoding, kind)
+            groups, children = byte_children(self.encoding, kind)
             return groups, [*(self._id((child, -1, char_state)) for child in children), -1]
         chars, ids = self.chars, self._ids
         moves = chars.moves(char_state)

@@ -123,6 +123,26 @@ class CharDfa:
         """Characters that lead to no dead end in any order, and what is known of texts of them; see `horizon.free`."""
         return free(self.terms, self._states[state], self._least)
 
+    def free_of(self, term: Term) -> Freely:
+        """`free` of a term."""
+        return free(self.terms, term, self._least)
+
+    def number(self, term: Term) -> int:
+        """The state of a term, -1 where it is empty."""
+        return self._state(term)
+
+    def term(self, state: int) -> Term:
+        """The term of a state."""
+        return self._states[state]
+
+    def is_alive(self, term: Term) -> bool:
+        """Whether the term has a text."""
+        return term.live or term.nullable or self._is_alive(term)
+
+    def least(self, term: Term) -> int:
+        """Length of the shortest text of a term, exactly."""
+        return term.shortest if term.plain else self.nearest(self._state(term))
+
     def _least(self, term: Term) -> int:
         """Length of the shortest text of a term; not less than that where it would take long to find."""
         try:

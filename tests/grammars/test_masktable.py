@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from grammars import Matcher
+from grammars import Matcher, terminalmasks
+from grammars.automaton import terminals
 from grammars.automaton.terminals import TerminalStore
 from grammars.kernels import layout as at
 from tests.strategies.grammars import Modes, rich_vocabulary, schema_case, unpacked
@@ -16,7 +18,9 @@ def strings(pattern: str) -> dict[str, object]:
     return {"type": "array", "items": {"type": "string", "pattern": pattern}}
 
 
-def test_entries_of_tier_1_that_others_made_are_read_at_their_new_place() -> None:
+def test_entries_of_tier_1_that_others_made_are_read_at_their_new_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminalmasks, "_ENTRIES", 8)
+    monkeypatch.setattr(terminals, "_ROWS", 128)
     store = TerminalStore()
     vocab, _ = rich_vocabulary(())
     row = np.zeros(vocab.words, np.int32)
@@ -24,13 +28,14 @@ def test_entries_of_tier_1_that_others_made_are_read_at_their_new_place() -> Non
     for matcher in (old, other):
         matcher.fill_mask(row)
         assert matcher.accept_bytes(b'["a') and matcher.accept_bytes(b'","')
-    stale = int(old._ctx[at.ENTRY])
-    for i in range(60):
+    stale, rows = int(old._ctx[at.ENTRY]), int(old._ctx[at.TRANS])
+    for i in range(200):
         matcher = Matcher(schema_case(strings(f"^b{{{i + 1}}}c*$"), COMPACT).build(store), vocab)
         assert matcher.accept_bytes(b'["b')
         matcher.fill_mask(row)
     other.fill_mask(row)
     assert int(old._ctx[at.ENTRY]) == stale != int(other._ctx[at.ENTRY]), "the arrays have not grown: no test"
+    assert rows != int(other._ctx[at.TRANS])
     expected = row.copy()
     old.fill_mask(row)
     np.testing.assert_array_equal(row, expected)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import ctypes
 import random
 from collections import deque
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grammars import Vocabulary
+from grammars import Vocabulary, terminalmasks
 from grammars.automaton.lower_json import JsonLowering
 from grammars.automaton.terminals import TerminalStore, row_of
 from grammars.bytegroups import BROKEN, CONTINUES, GROUPS
 from grammars.jsonschema import SchemaCompiler
-from grammars.kernels.layout import BOUNDARY, LABEL
+from grammars.kernels.layout import BOUNDARY, LABEL, UNMERGED
 from grammars.masktable import Tier1
 from tests.strategies.grammars import json_vocabularies, unpacked
 from tests.strategies.vocabularies import vocabularies
@@ -100,12 +100,17 @@ def packed_row(tier: Tier1, entry: int) -> np.ndarray[Any, Any]:
     return np.array((ctypes.c_int32 * tier.words).from_address(address), np.int32)
 
 
-def merged_tries(tier: Tier1, entry: int) -> dict[int, dict[bytes, list[int]]]:
+def merged_tries(vocab: Vocabulary, tier: Tier1, entry: int) -> dict[int, dict[bytes, list[int]]]:
     """Label -> path below the frontier -> tokens, read back from the merged tries."""
     found: dict[int, dict[bytes, list[int]]] = {}
+    merged: set[int] = set()
     first, count = tier.entry.data[8 * entry + 4 : 8 * entry + 6].tolist()
     for k in range(first, first + count):
         label, root = tier.root1.data[2 * k : 2 * k + 2].tolist()
+        if root < 0:
+            for path, own in below_node(vocab, UNMERGED - root).items():
+                found.setdefault(label, {}).setdefault(path, []).extend(own)
+            continue
         tokens: dict[bytes, list[int]] = {}
         path, ends = b"", [int(tier.mend.data[root])]
         for node in range(root + 1, int(tier.mend.data[root])):
@@ -118,9 +123,24 @@ def merged_tries(tier: Tier1, entry: int) -> dict[int, dict[bytes, list[int]]]:
             if size:
                 assert path not in tokens, "a path is one node"
                 tokens[path] = sorted(tier.mlist.data[at : at + size].tolist())
-        assert label not in found, "a label has one trie"
-        found[label] = tokens
-    return found
+        assert label not in merged, "a label has one trie"
+        merged.add(label)
+        for path, own in tokens.items():
+            found.setdefault(label, {}).setdefault(path, []).extend(own)
+    return {label: {path: sorted(own) for path, own in by.items()} for label, by in found.items()}
+
+
+def below_node(vocab: Vocabulary, root: int) -> dict[bytes, list[int]]:
+    """Path below a node of the vocabulary's trie -> tokens."""
+    paths: dict[int, bytes] = {root: b""}
+    tokens: dict[bytes, list[int]] = {}
+    for node in range(root + 1, int(vocab.trie_end[root])):
+        path = paths[node] = paths[int(vocab.trie_parent[node])] + bytes((int(vocab.trie_byte[node]),))
+        token = int(vocab.trie_token[node])
+        while token >= 0:
+            tokens.setdefault(path, []).append(token)
+            token = int(vocab.dup_next[token])
+    return tokens
 
 
 def check(vocab: Vocabulary, entries: list[bytes | None], store: TerminalStore, q: int, low: int, high: int) -> None:
@@ -149,7 +169,8 @@ def check(vocab: Vocabulary, entries: list[bytes | None], store: TerminalStore, 
             label = ends[text[:cut]]
             if label >= 0:
                 below[label].setdefault(text[cut:], []).append(token)
-    assert merged_tries(tier, entry) == {label: {k: sorted(v) for k, v in by.items()} for label, by in below.items()}
+    expected_tries = {label: {k: sorted(v) for k, v in by.items()} for label, by in below.items()}
+    assert merged_tries(vocab, tier, entry) == expected_tries
 
 
 def node_paths(vocab: Vocabulary) -> list[bytes]:
@@ -176,11 +197,27 @@ def test_entries_equal_stepping_each_token(
     q = data.draw(st.integers(1, len(store) - 1), "q")
     low = data.draw(st.integers(0, 3), "low")
     high = data.draw(st.just(-1) | st.integers(low, 9), "high")
-    if not hasattr(store._owner[q][0], "need"):
+    if not hasattr(store.owner_of(q), "need"):
         low, high = 0, -1  # only characters of strings are counted
     elif low > 0 or high >= 0:
         store.count(q)
     check(vocab, entries, store, q, low, high)
+
+
+def test_large_tries_below_the_frontier_are_not_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminalmasks, "_LARGE", 6)
+    tails = [bytes((34, 97 + a, 97 + b)) for a in range(4) for b in range(4)]
+    entries: list[bytes | None] = [b'"', b'x"', *tails, *(b"y" + t for t in tails[:3])]
+    entries += [*(b"z" + t for t in tails), None]
+    vocab = Vocabulary.from_bytes(entries, [len(entries) - 1])
+    store = store_of({"type": "string"}, "any", "any")
+    large = 0
+    for q in range(1, len(store)):
+        check(vocab, entries, store, q, 0, -1)
+        tier = Tier1(store, vocab)
+        tier.build(q, 0, -1)
+        large += int((tier.root1.data[1 : tier.root1.n : 2] < 0).sum())
+    assert large
 
 
 def test_many_tokens_outgrow_the_first_buffers() -> None:
@@ -243,7 +280,7 @@ def test_states_that_differ_in_a_count_from_one_whose_row_is_known(pattern: str,
 
 def is_pattern(store: TerminalStore, q: int) -> bool:
     """Whether q is the first state of a string with a pattern."""
-    terminal, local = cast("tuple[Any, int]", store._owner[q])
+    terminal, local = store.known_as(q)
     return local == terminal.start and not terminal.chars.is_universal(local)
 
 
