@@ -3,8 +3,9 @@
     python benchmarks/steering/cost_own.py [--tokens N] [--only NAME ...]
 
 All processor time outside the model's forward calls, less what plain `generate` spends there (greedy or sampling, as
-the method), as a share of the forward calls of the same run. One run on one thread, so that the load is the same for
-all; the better of `--rounds` runs of each method counts, after one to warm up.
+the method; four rows for blockwise decoding, which samples four), as a share of the forward calls of the same run. One
+run on one thread, so that the load is the same for all; the better of `--rounds` runs of each method counts, after one
+to warm up.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main() -> None:
     methods: dict[str, dict[str, Any]] = {
         "plain": {},
         "plain, sampled": {"do_sample": True, "top_k": 0},
+        "plain, sampled, 4 rows": {"do_sample": True, "top_k": 0, "num_return_sequences": 4},
         "mirostat 2": {"logits_processor": guided.mirostat(3.0), "do_sample": True, "top_k": 0},
         "mirostat 1": {"logits_processor": guided.mirostat(3.0, version=1), "do_sample": True, "top_k": 0},
         "momentum": {"logits_processor": guided.momentum()},
@@ -60,7 +62,7 @@ def main() -> None:
 
     forward.__signature__ = __import__("inspect").signature(inner)  # type: ignore[attr-defined]
     model.forward = forward
-    bases: dict[bool, float] = {}
+    bases: dict[tuple[bool, int], float] = {}
     print("| method | forward calls, ms a token | the rest, ms a token | more than plain, as a share of the calls |")
     print("|---|---|---|---|")
     for name, options in methods.items():
@@ -75,7 +77,8 @@ def main() -> None:
             tokens = out.shape[1] - inputs["input_ids"].shape[1]
             found.append(((total - spent) / tokens * 1e3, spent / tokens * 1e3))
         rest, calls = min(found[1:])
-        base = bases.setdefault(bool(options.get("do_sample")), rest)  # the first of its kind is the plain one
+        kind = (bool(options.get("do_sample")), 4 if "rows" in name or name == "blockwise" else 1)
+        base = bases.setdefault(kind, rest)  # the first of its kind is the plain one
         print(f"| {name} | {calls:.1f} | {rest:.2f} | {(rest - base) / calls:+.1%} |", flush=True)
 
 

@@ -5,8 +5,8 @@
 Two rewards, each for free text and for a JSON document under a constraint:
 
     kind words   pleasant words minus unpleasant ones, counted in a small lexicon: every beginning tells
-    at the end   only whole texts are judged. Free text: 1 if it has ended, with "!"; JSON: 1 for three stars out of
-                 five, less by half for each star more or less, 0 as long as the document is not closed
+    at the end   only whole texts are judged. Free text: 1 if it has ended in time, 2 if with "!"; JSON: 1 for three
+                 stars out of five, less by half for each star more or less, 0 as long as the document is not closed
 
 Methods: plain sampling, ARGS and Transfer Q* with the same top_k and alpha, all sampled at temperature 1. Transfer Q*
 runs max_rollout + 1 passes a token besides the model's own, so at equal compute the others may draw max_rollout + 2
@@ -58,8 +58,8 @@ def kind_words(texts: list[str]) -> list[float]:
     return [float(sum((word in KIND) - (word in UNKIND) for word in each)) for each in words]
 
 
-def exclaimed(texts: list[str]) -> list[float]:
-    return [float(text.endswith("!<|im_end|>")) for text in texts]
+def ended(texts: list[str]) -> list[float]:
+    return [float(text.endswith("<|im_end|>")) + text.endswith("!<|im_end|>") for text in texts]
 
 
 def three_stars(texts: list[str]) -> list[float]:
@@ -86,7 +86,7 @@ SENTENCE, REVIEW = (
 TASKS = {
     "text, kind words": (SENTENCE, None, kind_words),
     "JSON, kind words": (REVIEW, SCHEMA, kind_words),
-    "text, at the end": (SENTENCE, None, exclaimed),
+    "text, at the end": (SENTENCE, None, ended),
     "JSON, at the end": (REVIEW, SCHEMA, three_stars),
 }
 METHODS = ("transfer_q", "args", "plain")

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from processors.forward.caches import select_rows
+
 __all__ = ["Rows"]
 
 
@@ -68,9 +70,8 @@ class Rows:
 
     def select(self, rows: torch.Tensor) -> None:
         """Go on with these rows (indices, any number, in this order)."""
-        at = rows.to(self.mask.device)
-        self._cache.reorder_cache(at)
-        self.mask = self.mask[at]
+        select_rows(self._cache, rows)
+        self.mask = self.mask[rows.to(self.mask.device)]
         self.logits = self.logits[rows]
         if self._hidden:
             self.state = self.state[rows]
@@ -78,4 +79,4 @@ class Rows:
     def repeat(self, times: int) -> None:
         """Each row `times` times, its copies side by side."""
         if times > 1:
-            self.select(torch.arange(len(self.logits), device=self.device).repeat_interleave(times))
+            self.select(torch.arange(len(self.logits)).repeat_interleave(times))

@@ -24,6 +24,7 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache
 
 from processors.errors import GenerationError
+from processors.forward.caches import select_rows
 from processors.forward.prompt import Prompt
 from processors.forward.rows import Ids, Rows
 from processors.forward.tap import quiet
@@ -282,7 +283,7 @@ class Fork:
             self._state._cache.crop(at.length - state._cached)
             self._state._cached = at.length
         if repeats > 1:
-            self._state._cache.batch_repeat_interleave(repeats)
+            select_rows(self._state._cache, torch.arange(state._mask.shape[0]).repeat_interleave(repeats))
         self._state._mask = state._mask.repeat_interleave(repeats, dim=0)
         self._state._lengths = state._lengths.repeat_interleave(repeats, dim=0)
         if state._encoder is not None:
@@ -300,8 +301,8 @@ class Fork:
     def keep(self, rows: torch.Tensor) -> None:
         """Go on with these rows only (indices), in this order."""
         state = self._state
+        select_rows(state._cache, rows)
         rows = rows.to(state._mask.device)
-        state._cache.batch_select_indices(rows)
         state._mask, state._lengths, self.logits = state._mask[rows], state._lengths[rows], self.logits[rows]
         self.hidden = tuple(h[rows] for h in self.hidden)
         if state._encoder is not None:
