@@ -8,7 +8,8 @@ is back ahead of the device before the pass is over.
 
 Who can tell when a pass begins? A forward pre-hook on the model that `generate` runs; it records the event (2 µs) and
 takes itself away when nobody asks any more. Only within transformers' own sampling and greedy loop (`_sample`), where
-the order of things is known; anywhere else, and in a compiled forward, the copy waits as any copy does.
+the order of things is known; anywhere else, and where the forward is compiled (with the hook it would be compiled
+anew), the copy waits as any copy does.
 """
 
 from __future__ import annotations
@@ -68,6 +69,13 @@ class _Beginnings:
 
     def __reduce__(self) -> Any:
         return _nothing_again, ()
+
+
+def _is_compiled(model: Any, forward: Any) -> bool:
+    """Whether a new hook would have the model's forward compiled anew."""
+    if getattr(model, "_compiled_call_impl", None) is not None:
+        return True
+    return forward is not None and forward != model.__call__
 
 
 def _nothing(model: Any, arguments: Any) -> None:
@@ -133,6 +141,8 @@ class IdsReader:
         if last is not None and (model := last()) is not None and (event := _known[model].take(stream)) is not None:
             return event
         model = local(frame, "self")  # the first step with this model: from the next one on its hook will have been run
+        if _is_compiled(model, local(frame, "model_forward")):
+            return None
         if model not in _known:
             _known[model] = _Beginnings(model)
         _known[model].readers.add(self)

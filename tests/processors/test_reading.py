@@ -92,3 +92,11 @@ def test_the_hook_leaves_the_model_when_nobody_reads_and_copies_do_without() -> 
     gc.collect()
     model(torch.zeros(1, 2))
     assert not model._forward_pre_hooks and model not in reading._known
+
+
+def test_compiled_models_get_no_hook() -> None:
+    model = torch.nn.Linear(2, 2)
+    assert not reading._is_compiled(model, model.__call__) and not reading._is_compiled(model, None)
+    assert reading._is_compiled(model, torch.compile(model.__call__))
+    model.compile()
+    assert reading._is_compiled(model, model.__call__)
