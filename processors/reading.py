@@ -138,7 +138,8 @@ class IdsReader:
             return None
         stream, thread = torch.cuda.current_stream(device), threading.get_ident()
         last = self._models.get(thread)
-        if last is not None and (model := last()) is not None and (event := _known[model].take(stream)) is not None:
+        model = None if last is None else last()
+        if model is not None and model in _known and (event := _known[model].take(stream)) is not None:
             return event
         model = local(frame, "self")  # the first step with this model: from the next one on its hook will have been run
         if _is_compiled(model, local(frame, "model_forward")):
