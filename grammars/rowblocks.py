@@ -71,6 +71,7 @@ class Table:
     def __init__(self, size: int = 256) -> None:
         self.keys: Int64 = np.zeros(size, np.int64)
         self.values: Int64 = np.zeros(size, np.int64)
+        self.place = address(self.keys)
         self.n = 0
 
     def enter(self, q: int, low: int, high: int, limit: int, value: int) -> None:
@@ -85,3 +86,4 @@ class Table:
         keys, values = np.zeros(2 * self.keys.size, np.int64), np.zeros(2 * self.keys.size, np.int64)
         rehash(self.keys, self.values, keys, values)
         self.keys, self.values = keys, values
+        self.place = address(keys)

@@ -85,17 +85,19 @@ class Tier1:
         self.used = 0
         self._signature = np.zeros(len(vocab.trie_byte), np.int64)
         self._characters, self._most = (np.zeros(len(vocab.trie_byte), np.uint8) for _ in range(2))
-        work = np.zeros(len(vocab.trie_byte), np.int32)
-        group = np.frombuffer(GROUP_OF_BYTE, np.uint8)
+        work, path = np.zeros(len(vocab.trie_byte), np.int32), np.zeros(len(vocab.trie_byte), np.int64)
+        self._group = np.frombuffer(GROUP_OF_BYTE, np.uint8)
+        self._of_tokens = np.full(32 * vocab.words, -1, np.int64), np.zeros(32 * vocab.words, np.uint8)
+        trie = vocab.trie_byte, vocab.trie_parent, vocab.trie_token, vocab.dup_next
         counts = self._signature, self._characters, self._most
-        measure_trie(vocab.trie_byte, vocab.trie_parent, vocab.trie_token, group, work, *counts)
+        measure_trie(*trie, self._group, work, *counts, path, *self._of_tokens)
         self._next_rare = np.zeros(len(vocab.trie_byte) + 1, np.int32)
         find_next(self._signature, vocab.trie_end, _USUAL, self._next_rare)
         self._work = np.zeros(16384, np.int64)
         self._out = np.zeros(4096, np.int32)
         self.levels = np.zeros(4 * (vocab.max_token_bytes + 3), np.int64)
         self._stretches, self._holes = np.zeros(1 << 14, np.int64), np.zeros(1 << 14, np.int64)
-        self._progress = np.zeros(5, np.int64)
+        self._progress = np.zeros(6, np.int64)
         self.ctx = np.zeros(CONTEXT, np.int64)
         first = np.full(256, -1, np.int32)
         child = 1
@@ -131,6 +133,8 @@ class Tier1:
             put_array(self.ctx, slot, array)
         self.ctx[at.TCHARS], self.ctx[at.TMOST] = address(self._characters), address(self._most)
         self.ctx[at.TNEXT], self.ctx[at.S_USUAL] = address(self._next_rare), _USUAL
+        self.ctx[at.TOKSIG], self.ctx[at.TOKCHARS] = address(self._of_tokens[0]), address(self._of_tokens[1])
+        self.ctx[at.GROUP] = address(self._group)
         self.ctx[at.S_WORDS] = vocab.words
         self.ctx[at.S_LONGEST] = vocab.max_token_bytes
         self.ctx[at.S_FUEL] = MASK_FUEL
@@ -207,7 +211,7 @@ class Tier1:
         """Another one where `refresh` would write something else than before."""
         store = self.store
         grown = (store.trans, store.info, store.dist, store.steady, store.need, self.tokat, self.tokends)
-        tables = address(self.table.keys), len(store) if self.tokat.n else 0
+        tables = self.table.place, len(store) if self.tokat.n else 0
         return int(self._generation[0]), *tables, *[array.address for array in grown]
 
     def _publish(self) -> None:
@@ -221,23 +225,24 @@ class Tier1:
     def _merge(self, first: int, ends: list[int]) -> tuple[int, int]:
         """Merged tries below the frontier items from `first` on, one for each label: (first root, number of roots).
 
-        ends: of each label, the place after its last item with children, from `first` on.
+        ends: of each label, the place after its last item with children, from `first` on; their number; how many of
+        them are large.
         """
         first_root, low = self.root1.n // 2, 0
-        for label, high in enumerate(ends):
+        for label, high in enumerate(ends[:-2]):
             if high > low:
-                self._merge_label(label, first + low, first + high)
+                if ends[-1]:
+                    self._merge_large(label, first + low, first + high)
+                else:
+                    self.root1.extend((label, self._merge_nodes(self.front.data, first + low, first + high, 0)))
                 low = high
         return first_root, self.root1.n // 2 - first_root
 
-    def _merge_label(self, label: int, first: int, stop: int) -> None:
+    def _merge_large(self, label: int, first: int, stop: int) -> None:
         """Roots for the frontier nodes [first, stop) of a label. What is large by itself, as the half of the vocabulary
         that begins with a blank, stays as it is: merging would copy it."""
         nodes = self.front.data[2 * first : 2 * stop : 2]
         large = self.trie_end[nodes] - nodes > _LARGE
-        if not large.any():
-            self.root1.extend((label, self._merge_nodes(self.front.data, first, stop, 0)))
-            return
         for node in nodes[large].tolist():
             self.root1.extend((label, at.UNMERGED - node))
         if not large.all():
@@ -394,7 +399,9 @@ class Tier1:
                 self.store.make_room(_FRESH_STATES)
             self._point(self.ctx)
             if rounds == 0:
-                self._progress[:4] = 0, 0, 0, 1
+                loops = int(self.store.steady.data[6 * q]) & ~CONTINUES
+                plain = known is None and limit == at.NO_LIMIT and loops and not self.store.info.data[q] & at.LABEL
+                self._progress[:] = 0, 0, 0, 1, 0, 1 if plain else 0
                 self._stretches[:4] = 1, self.trie_end[0], q, like
                 if known is None:
                     row = np.zeros(self.words, np.int32)
@@ -500,9 +507,9 @@ class Tier1:
         if known is None:
             found = self._open_row(alike, high >= 0)
             row, items = found.row.copy(), found.items.reshape(-1)
-            out = np.zeros(2 * len(found.items) + 2, np.int32)
+            out = np.zeros(3 * len(found.items), np.int32)
             kept = int(cut(self._address, found.needs, items, low, high, row, out))
-            known = self._enter(row, out[: 2 * kept].reshape(kept, 2), bare)
+            known = self._enter(row, out[: 3 * kept].reshape(kept, 3), bare)
             self._cuts[alike, low, high, bare] = known
         return known
 
@@ -511,14 +518,13 @@ class Tier1:
         if bare:
             found = found[:0]
         flat = np.zeros(2 * len(found), np.int32)
-        items = np.ascontiguousarray(found if found.shape[1] == 3 else np.pad(found, ((0, 0), (0, 1)))).reshape(-1)
-        labels = np.zeros(int(found[:, 1].max(initial=-1)) + 2, np.int64)
-        parents = int(sort_frontier(self._address, items, labels, flat))
+        labels = np.zeros(int(found[:, 1].max(initial=-1)) + 3, np.int64)
+        parents = int(sort_frontier(self._address, found.reshape(-1), _LARGE, labels, flat))
         key = blake2b(flat.data, digest_size=16).digest()
         known = self._fronts.get(key)
         if known is None:
             first = self.front.extend(flat) // 2
-            known = first, parents, len(flat) // 2, *self._merge(first, labels[:-1].tolist())
+            known = first, parents, len(flat) // 2, *self._merge(first, labels.tolist())
             self._fronts[key] = known
         return self._enter_row(row, *known)
 

@@ -45,6 +45,8 @@ REACH   reach     [.*3]      of tier 1: characters that any token needs at most;
                              a state of the same masks (-1 each: not known)
 TSIG    tsig      [N] int64  groups of bytes (`bytegroups`) in the path from here down;  TCHARS uint8: characters on
                              the path to a node (bytes that begin one);  TMOST uint8: the most of any node below
+TOKSIG  toksig    [32 W] int64  groups of the bytes of a token, -1: of no text;  TOKCHARS uint8: its characters
+GROUP   group     [256] uint8  group of a byte, see `bytegroups`
 TNEXT   tnext     [N + 1]    first node from here on, in preorder, below which are groups not in S_USUAL; N: none
 DIST    dist      [Q*3]      bytes to the nearest state of label 0, and of a higher label; bound for all later states
 NCOST   ncost     [N]        tokens from a node to the end of its value;  STCOST: the same for literal trie states
@@ -78,6 +80,7 @@ LR, LEXKEY, LEXVAL = 56, 57, 58  # tables of LR parsers; nodes by context, oblig
 LRCOST, TOKAT, TOKENDS, SEEN, WANTS = range(107, 112)  # addresses without a length
 ORIGIN, COUNTS, TNEXT = 113, 114, 115  # addresses without a length
 S_USUAL = 116  # groups of bytes: see TNEXT
+TOKSIG, TOKCHARS, GROUP = 117, 119, 120  # addresses without a length
 CLOSED, S_PARSED = 112, 118  # an address without a length; whether the program is a parser and nothing else
 S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
 

@@ -13,7 +13,7 @@ from grammars.kernels.cache import inner, kernel
 from grammars.kernels.entries import _allow, _entry_key
 from grammars.kernels.frames import _context, _i32, _i64, _mix, _u8
 from grammars.kernels.layout import *
-from grammars.kernels.pointers import I32, I64, U8, U16, _i4, _pointer32, _u1, carray
+from grammars.kernels.pointers import I32, I64, U8, U16, _i4, _pointer32, _pointer64, _u1, carray
 from grammars.kernels.subsets import _ensure
 
 
@@ -43,6 +43,36 @@ def _forbid_below(row, needs, i, end, ttok, dup):
             if needs.size > 0:
                 needs[token] = 0xFFFF
             token = _i4(dup, token)
+
+
+@inner
+def _leads(trans, group, q, loops):
+    """Groups of bytes of which some are alive in state q, but for those that leave it as it is."""
+    leads = np.int64(0)
+    for b in range(256):
+        if _i4(trans, 256 * q + b) >= 0:
+            leads |= np.int64(1) << _u1(group, b)
+    return leads & ~loops
+
+
+@inner
+def _scan(ctx, loops, due, row, needs):
+    """Allow the tokens that are made of the groups `loops` alone, which leave a state as it is. The characters that any
+    of them takes and leaves due, `due` being those of the state."""
+    tokens, lengths = carray(_pointer64(ctx[TOKSIG]), (32 * ctx[S_WORDS],)), _u8(ctx, TOKCHARS)
+    most, others = np.int64(0), ~loops
+    for w in range(ctx[S_WORDS]):
+        bits = np.int64(0)
+        for b in range(32):
+            fits = np.int64(tokens[32 * w + b] & others == 0)
+            bits |= fits << b
+            most = max(most, _u1(lengths, 32 * w + b) * fits)
+        row[w] = np.int32(bits)
+    if needs.size > 0:
+        for k in range(needs.size):
+            if tokens[k] & others == 0:
+                needs[k] = _u1(lengths, k) + due
+    return most + due
 
 
 @inner
@@ -76,9 +106,11 @@ def tier1(
     work: int64[n, 4], stretches of the trie to walk, ascending: first node, end, state and characters (above 32 bits)
     before it, the other state; of a whole walk (1, N, q, like). holes: as `work`, becomes the nodes at which the row of
     one of the two states was missing; where there are any, the caller computes the rows and calls again with these as
-    work, all else as it is. progress: int64[5]: becomes the number of items; whether anything differs from `like`; a
+    work, all else as it is. progress: int64[6]: becomes the number of items; whether anything differs from `like`; a
     bound on what any token takes and leaves due (of what is not taken over from `like`); [3] is the number of stretches
     in `work`, and [4] becomes that in `holes`; if it has no room for them, nothing is valid: compute and begin anew.
+    [5]: 1: a whole walk of a state without label that some groups leave as it is, of which each token may be looked at
+    by itself first; becomes 0, for later calls; 0: else.
     An item: node, label, characters (and bit 30 where the terminal cannot go on), in order of nodes where there was no
     second call. Returns the number of items. They may exceed out.size: begin anew with more room.
     """
@@ -88,15 +120,21 @@ def tier1(
     tchars, tmost = _u8(ctx, TCHARS), _u8(ctx, TMOST)
     tsig, steady = _i64(ctx, TSIG), _i64(ctx, STEADY)
     measured = needs.size > 0
+    # groups that may lead elsewhere: of tokens without any of them one look at each has told all (`_scan`)
+    group, leads, scanned = _u8(ctx, GROUP), np.int64(0), progress[5]
+    if scanned:
+        leads = _leads(trans, group, q, steady[6 * q])
+        progress[5] = 0
+        progress[2] = max(progress[2], _scan(ctx, steady[6 * q], _i4(need, q), row, needs))
     items, source, differs, reach = progress[0], 0, progress[1], progress[2]
     depth, done, made, i = 0, 0, 0, np.int64(0)
     levels[2], levels[3] = 0, 0
     tnext = _i32(ctx, TNEXT)
     others = ctx[S_USUAL] & ~never
     while True:
-        # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree; whether only
-        # sub-tries with quoting in them can make a difference
-        if levels[4 * depth + 3]:
+        # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree; 1: only
+        # sub-tries with quoting in them can make a difference, 2: nothing but what leaves q as it is was read so far
+        if levels[4 * depth + 3] == 1:
             i = min(np.int64(_i4(tnext, i)), levels[4 * depth + 2])
         if depth == 0 and i >= levels[2]:
             while source < old.size and old[source] < i:
@@ -105,7 +143,7 @@ def tier1(
             if done == progress[3]:
                 break
             i, levels[2] = work[4 * done], work[4 * done + 1]
-            levels[0], levels[1], levels[3] = work[4 * done + 2], work[4 * done + 3], 0
+            levels[0], levels[1], levels[3] = work[4 * done + 2], work[4 * done + 3], 2 * scanned
             done += 1
             if levels[1] >= 0 and limit == NO_LIMIT and not measured:
                 state, twin = levels[0] & 0xFFFFFFFF, levels[1]
@@ -139,6 +177,9 @@ def tier1(
             elif is_free:
                 reach = max(reach, characters + taken + steady[6 * state + 3])
             if twin == state:
+                i = end
+                continue
+            if levels[4 * depth + 3] == 2 and groups & leads == 0:
                 i = end
                 continue
             if twin >= 0:
@@ -260,6 +301,8 @@ def tier1(
                 level = 4 * depth
                 levels[level], levels[level + 1] = following | (characters << 32), partner
                 levels[level + 2], levels[level + 3] = end, 0
+                if levels[level - 1] == 2 and following == q and (steady[6 * q] >> _u1(group, b)) & 1:
+                    levels[level + 3] = 2
                 if partner >= 0 and limit == NO_LIMIT and not measured:
                     taken = np.int64(_u1(tmost, i) - _u1(tchars, i))
                     if _is_alike(steady, following, partner, others, taken):
@@ -281,7 +324,7 @@ def tier1(
 def cut(address, needs: U16, items: I32, low, high, row: I32, out: I32):
     """Row and frontier of a state with low..high characters to come (high -1: any), from those without bounds.
 
-    needs, items [n, 3], row: as `tier1` made them, row to be changed. Writes the items that remain to `out` [n, 2];
+    needs, items [n, 3], row: as `tier1` made them, row to be changed. Writes the items that remain to `out` [n, 3];
     returns their number.
     """
     ctx = _context(address)
@@ -302,17 +345,20 @@ def cut(address, needs: U16, items: I32, low, high, row: I32, out: I32):
                 row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
                 token = _i4(dup, token)
         if characters >= low and (high < 0 or characters <= high):
-            out[2 * kept], out[2 * kept + 1] = items[3 * k], items[3 * k + 1]
+            out[3 * kept], out[3 * kept + 1], out[3 * kept + 2] = items[3 * k], items[3 * k + 1], items[3 * k + 2]
             kept += 1
     return kept
 
 
 @kernel
 def measure_trie(
-    tbyte: U8, tparent: I32, ttok: I32, group: U8, work: I32, signature: I64, characters: U8, most: U8
+    tbyte: U8, tparent: I32, ttok: I32, dup: I32, group: U8, work: I32, signature: I64, characters: U8, most: U8,
+    path: I64, tokens: I64, lengths: U8,
 ):  # fmt: skip
     """Per trie node: groups of bytes on the paths from it down (int64), characters that begin on the path to it and,
-    at most, to a node below (uint8, 255: or more). work: int32[N].
+    at most, to a node below (uint8, 255: or more). Per token: groups of bytes on its path (`tokens`, int64) and
+    characters that begin on it (`lengths`, uint8); of what is no text they are left as they are. work: int32[N], path:
+    int64[N], scratch.
 
     `group`: uint8[256], the group of each byte that begins a character. That of 255 stands for what is no UTF-8: a byte
     that does not continue what stands before it, and all below it; the bit after it for what does continue it. That of
@@ -320,7 +366,7 @@ def measure_trie(
     neither.
     """
     broken = np.int64(1) << np.int64(group[255])
-    work[0], characters[0], most[0], signature[0] = 0, 0, 0, 0
+    work[0], characters[0], most[0], signature[0], path[0] = 0, 0, 0, 0, 0
     for i in range(1, tbyte.size):
         b = np.int64(tbyte[i])
         parent = tparent[i]
@@ -340,8 +386,10 @@ def measure_trie(
         elif b >= 0xC2:
             now = np.int64(1)
         work[i] = now | (low << 3) | (high << 11)
+        path[i] = path[parent]
         if now == 7:
             signature[i] = broken
+            path[i] |= broken
         else:
             own = broken << np.int64(1) if 0x80 <= b < 0xC0 else np.int64(1) << np.int64(group[b])
             other, lines = np.int64(1) << np.int64(group[0xE2]), np.int64(1) << np.int64(group[0x80])
@@ -352,8 +400,14 @@ def measure_trie(
             elif due == 1 and tbyte[parent] == 0x80 and tbyte[tparent[parent]] == 0xE2:
                 own = lines if b == 0xA8 or b == 0xA9 else other
             signature[i] = own
+            if not (b == 0xE2 or (due == 2 and b == 0x80 and tbyte[parent] == 0xE2)):
+                path[i] |= own
         characters[i] = min(255, characters[parent] + (0 if 0x80 <= b < 0xC0 else 1))
         most[i] = characters[i]
+        token = np.int64(ttok[i])
+        while token >= 0:
+            tokens[token], lengths[token] = path[i] | signature[i], characters[i]
+            token = np.int64(dup[token])
     for i in range(tbyte.size - 1, 0, -1):
         signature[tparent[i]] |= signature[i]
         most[tparent[i]] = max(most[tparent[i]], most[i])
@@ -374,20 +428,26 @@ def find_next(signature: I64, tend: I32, usual, out: I32):
 
 
 @kernel
-def sort_frontier(address, items: I32, counts: I64, out: I32):
+def sort_frontier(address, items: I32, large, counts: I64, out: I32):
     """Write node and label of each item [n, 3] to `out` [n, 2]: those with children first, by label, then the others.
 
-    counts: int64 scratch, zero, one more than there are labels. Returns how many have children.
+    counts: int64 scratch, zero, two more than there are labels: becomes where the items of each label that have
+    children end; the last, how many of them have over `large` nodes below. Returns how many have children.
     """
     ctx = _context(address)
     tend = _i32(ctx, TEND)
     total = items.size // 3
+    huge = np.int64(0)
     for k in range(total):
-        if _i4(tend, items[3 * k]) > items[3 * k] + 1:
+        size = _i4(tend, items[3 * k]) - items[3 * k]
+        if size > 1:
             counts[items[3 * k + 1] + 1] += 1
-    for k in range(1, counts.size):
+        if size > large:
+            huge += 1
+    for k in range(1, counts.size - 1):
         counts[k] += counts[k - 1]
-    parents = counts[counts.size - 1]
+    parents = np.int64(counts[counts.size - 2])
+    counts[counts.size - 1] = huge
     rest = np.int64(parents)
     for k in range(total):
         node, label = items[3 * k], items[3 * k + 1]
