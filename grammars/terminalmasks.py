@@ -20,15 +20,8 @@ from grammars.bytegroups import BROKEN, CONTINUES, GROUP_OF_BYTE, QUOTING
 from grammars.cfg.terminals import LexTerminal
 from grammars.kernels import layout as at
 from grammars.kernels.lrcosts import NEVER, terminal_tokens
-from grammars.kernels.tier1 import (
-    copy_row,
-    cut,
-    find_next,
-    measure_trie,
-    merge,
-    sort_frontier,
-    tier1,
-)
+from grammars.kernels.tier1 import copy_row, cut, tier1
+from grammars.kernels.tries import find_next, measure_trie, merge, sort_frontier
 from grammars.lexedmasks import Lexed
 from grammars.rowblocks import Rows, Table
 from grammars.vocabulary import Vocabulary
