@@ -30,7 +30,7 @@ Int64 = npt.NDArray[np.int64]
 
 _MOST_WORDS = 4  # of a set
 _MOST_TARGETS = 258  # of a row
-_AHEAD = 8  # items derived before they are asked for, each time
+_AHEAD = 16  # items derived before they are asked for, each time
 _MOST = (1 << 62) - 1
 
 

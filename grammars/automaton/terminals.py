@@ -201,15 +201,26 @@ class TerminalStore:
             subsets.adopt(subsets.terminal.name_of(local), q)
         return q
 
+    def _reserve(self, more: int) -> int:
+        """Room for so many more states; the id of the first."""
+        self.make_room(more)
+        count, room = self._counts.tolist()
+        if count + more > room:
+            raise self._full()
+        return int(count)
+
+    def _full(self) -> BudgetExceeded:
+        return BudgetExceeded(
+            "max_states", self.max_states, remedy="Simplify the patterns, or raise TerminalStore(max_states=...)."
+        )
+
     def make_room(self, more: int) -> None:
         """Room for so many more states, or for fewer where they would be too many; an error if there is none."""
         count, room = self._counts.tolist()
         if count + more <= room:
             return
         if count >= self.max_states:
-            raise BudgetExceeded(
-                "max_states", self.max_states, remedy="Simplify the patterns, or raise TerminalStore(max_states=...)."
-            )
+            raise self._full()
         grown = min(count + more + _CHUNK, self.max_states)
         if 256 * grown > self.trans.data.size:
             rows = min(2 * grown, self.max_states)
@@ -265,6 +276,9 @@ class TerminalStore:
             if head and self._heads[head].fill(q, k):
                 return
             terminal, local = self.known_as(q)
+            if type(terminal) is TableTerminal and terminal.key not in self._distances:
+                self._fill_written(terminal, local, q)
+                return
             if not head and self._by_kernel(terminal):
                 self.fill(q)
                 return
@@ -289,6 +303,28 @@ class TerminalStore:
             found: Any = [ids[t] for t in row]
             self.trans.data[256 * q : 256 * q + 256] = found if group is None else np.array(found, np.int32)[group]
 
+    def _fill_written(self, terminal: TableTerminal, local: int, q: int) -> None:
+        """The row of a state of a terminal that is written out."""
+        ids, edges, labels = self._ids[terminal.key], terminal.edges, terminal.labels
+        own = edges[local]
+        count = self._reserve(len(own))
+        row = self.trans.data[256 * q : 256 * q + 256]
+        row[:] = -1
+        if not own:
+            self.info.data[q] |= FINAL
+        for byte, target in own.items():
+            known = ids.get(target)
+            if known is None:
+                known = ids[target] = count
+                count += 1
+                self._owner[known] = terminal, target
+                self.info.data[known] = labels.get(target, -1) + 1
+                if target in labels and not edges[target]:
+                    self.info.data[known] |= FINAL
+                    self.trans.data[256 * known : 256 * known + 256] = -1
+            row[byte] = known
+        self._counts[0] = count
+
     def fill_all(self, q: int) -> None:
         """Compute the row of state q; where its terminal is written out, those of all states: much less for each."""
         with self.lock:
@@ -303,12 +339,7 @@ class TerminalStore:
         """Add all states of a terminal that is written out, and compute their rows."""
         ids, edges = self._ids[terminal.key], terminal.edges
         new = [local for local in range(len(edges)) if local not in ids]
-        self.make_room(len(new))
-        q = int(self._counts[0])
-        if q + len(new) > self._counts[1]:
-            raise BudgetExceeded(
-                "max_states", self.max_states, remedy="Simplify the patterns, or raise TerminalStore(max_states=...)."
-            )
+        q = self._reserve(len(new))
         self._counts[0] = q + len(new)
         ids.update(zip(new, range(q, q + len(new)), strict=True))
         self._owner.update({q + k: (terminal, local) for k, local in enumerate(new)})
@@ -324,11 +355,10 @@ class TerminalStore:
             if state < q:
                 self.trans.data[256 * state : 256 * state + 256] = -1
         self.trans.data[np.array(places, np.int64)] = np.array(targets, np.int32)
-        for local, label in terminal.labels.items():
-            self.info.data[states[local]] = label + 1
-        for local, own in enumerate(edges):
-            if not own:
-                self.info.data[states[local]] |= FINAL
+        labels = terminal.labels
+        self.info.data[np.array(states, np.int64)] = [
+            labels.get(local, -1) + 1 | (0 if own else FINAL) for local, own in enumerate(edges)
+        ]
 
     def _states(self, terminal: Any) -> list[tuple[int, int]]:
         """(own number, id) of all states of a terminal, those that a kernel made included."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from grammars.kernels.ahead import _bytes_ahead
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
 from grammars.kernels.entries import _allow, _forbid_subtree, _tier1, _unite
@@ -71,6 +72,8 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
     if parsed:
         _begin_walk(ctx)
     i = start + 1
+    looked, narrow = np.int64(-1), False
+    one, two, three, four = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     while True:
         if i >= scr[at + 2]:
             if depth == 0:
@@ -101,6 +104,21 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                     if i >= stop or _u1(tbyte, i) != symbol:
                         i = stop
                         continue
+        elif not parsed:
+            # of many alternatives that go on with few bytes only those children are stepped
+            if looked != at:
+                narrow, one, two, three, four = _bytes_ahead(ctx, mat, scr, base, count)
+                looked = np.int64(at)
+            if narrow:
+                stop = scr[at + 2]
+                while i < stop:
+                    b = _u1(tbyte, i)
+                    bits = (one if b < 64 else two) if b < 128 else (three if b < 192 else four)
+                    if (bits >> (b & 63)) & 1:
+                        break
+                    i = _i4(tend, i)
+                if i >= stop:
+                    continue
         out = base + count * CFG
         end = _i4(tend, i)
         if unique:
@@ -140,6 +158,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
             if end > i + 1 and made > 0:
                 depth += 1
                 at += 4
+                looked = np.int64(-1)
                 scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = out, made, end, mat[M_TOP]
                 i += 1
                 continue

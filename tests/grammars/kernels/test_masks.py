@@ -110,6 +110,40 @@ def test_a_literal_with_one_way_on_does_not_fall_through_to_its_siblings() -> No
     assert unpacked(mask_of(Matcher(choice_case(("b", '"a')).grammar(), vocab))).nonzero()[0].tolist() == [2]
 
 
+MANY = {
+    "objects told apart behind a prefix": [
+        {
+            "type": "object",
+            "properties": {"kind": {"const": f"same_{i}"}, f"é{i}": {"type": "boolean"}},
+            "required": ["kind"],
+            "additionalProperties": False,
+        }
+        for i in range(12)
+    ],
+    "words beside an object and a number": [
+        {"enum": ["", "a", "ab", "é", "€", "a" * 9, None]},
+        {"type": "object", "properties": {"": {"const": 1}, "a": {"const": 2}}, "additionalProperties": False},
+        {"type": "integer"},
+    ],
+    "more ways on than are looked at": [{"enum": [chr(c) for c in range(97, 120)]}, {"enum": ["ab", "b0", "\x7f"]}],
+    "closed and open keys": [
+        {"type": "object", "properties": {"ab": {"const": 1}}, "additionalProperties": False, "minProperties": 1},
+        {"type": "object", "properties": {"ab": {"const": 2}, "b": {"const": 3}}},
+    ],
+}
+
+
+@pytest.mark.parametrize("chosen", [Modes(), Modes("any", "any", "canonical"), Modes("any", "any", "any")], ids=str)
+@pytest.mark.parametrize("name", MANY)
+def test_alternatives_that_go_on_with_few_bytes(name: str, chosen: Modes) -> None:
+    """Only those children of a node of the vocabulary are stepped."""
+    texts = ('[{"kind":"same_1', '","é1":', '"same_11"', '{"', '""', '"ab"', '"é"', '"€', '1,"b":', 'a"')
+    vocab, entries = rich_vocabulary(tuple(map(str.encode, texts)))
+    case = schema_case({"type": "array", "items": {"anyOf": MANY[name]}}, chosen)
+    for seed in range(4):
+        follow(case, vocab, entries, [Random(seed).randrange(1 << 16) for _ in range(12)])
+
+
 @pytest.mark.parametrize("name", ["😀", "\U0010ffff", "\U00010000"])
 def test_characters_beyond_the_first_plane_have_a_spelling_in_two_escapes(name: str) -> None:
     free = Modes("any", "compact", "any")

@@ -1,0 +1,44 @@
+"""Which bytes may follow a set of configurations that are all within literals: what a walk need not step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grammars.kernels.cache import inner
+from grammars.kernels.frames import _i32, _note
+from grammars.kernels.layout import *
+from grammars.kernels.pointers import _i4
+
+
+@inner
+def _bytes_ahead(ctx, mat, scr, base, count):
+    """Whether only a few bytes may follow a set, each in the words of a literal; and which, as 256 bits."""
+    st, edge, node = _i32(ctx, ST), _i32(ctx, EDGE), _i32(ctx, NODE)
+    one, two, three, four = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for c in range(count):
+        at = base + c * CFG
+        s = -scr[at] - 1
+        quote = False
+        if s < 0:
+            if _i4(node, 4 * scr[at + 1]) != OP_KEY or ctx[S_ANY] != 0 or mat[scr[at + 2] + F_FLAGS] & OPEN:
+                return False, one, two, three, four
+            _note(mat, scr[at + 2], 2)
+            s = (scr[at + 3] & 0xFFFFFFFF) - 1
+            if s < 0:
+                continue
+            quote = _i4(st, 6 * s + 2) >= 0
+        first, edges = _i4(st, 6 * s), _i4(st, 6 * s + 1)
+        if edges > 16:
+            return False, one, two, three, four
+        for k in range(first, first + edges + (1 if quote else 0)):
+            b = _i4(edge, 2 * k) if k < first + edges else np.int64(34)
+            bit = np.int64(1) << (b & 63)
+            if b < 64:
+                one |= bit
+            elif b < 128:
+                two |= bit
+            elif b < 192:
+                three |= bit
+            else:
+                four |= bit
+    return True, one, two, three, four
