@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Lexed"]
 
 _KEPT = 64  # bases: a quarter of a megabyte each
-_LARGE = 4096  # nodes below the end of a terminal: from there on they have entries of their own
+_LARGE = 1500  # nodes below the end of a terminal: from there on they have entries of their own
 
 
 @dataclass

@@ -226,7 +226,7 @@ class Binding:
         return starts
 
     def _supply_many(self, ctx: Int64) -> None:
-        """All rows and nodes that a walk has listed, and the rows next to them, which it would ask for then."""
+        """All rows and nodes that a walk has listed, and the rows in which these begin."""
         count = int(self._wants[0])
         listed = self._wants[1 : 1 + count * at.WANT].reshape(count, at.WANT).copy()
         rows = listed[listed[:, 0] == at.NEED_ROW, 1].tolist()
@@ -235,21 +235,8 @@ class Binding:
             rows += self._lex(ctx)
         for want in listed[listed[:, 0] == at.NEED_T1].tolist():
             self.tier1.build(*want[1:5])
-        self._fill_near(rows, 8 * len(rows) + 64)
-
-    def _fill_near(self, states: list[int], most: int) -> None:
-        """Compute the rows of states, and of those next to them until `most` have been looked at."""
-        store = self.program.store
-        queue = list(dict.fromkeys(states))
-        seen = set(queue)
-        with store.lock:
-            for count, q in enumerate(queue):
-                if count >= most:
-                    break
-                store.fill(q)
-                following = set(store.trans.data[256 * q : 256 * q + 256].tolist()) - seen
-                seen |= following
-                queue += [target for target in following if target > 0 and not store.is_filled(target)]
+        for q in rows:
+            self.program.store.fill(q)
 
     def _add_lex(self, key: int, node: int) -> None:
         """Enter a node into new tables where arrays have been replaced: who reads the old ones must not find it."""

@@ -244,6 +244,8 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
         return store.start_of(LexTerminal(piece, piece.become(start), start)), piece
 
     keys = list(dict.fromkeys(key for context in lexer.contexts for key in context))
+    for key in keys:  # tens of milliseconds at most, which the first masks would take otherwise
+        lexicon.component(*key)
     program.parsers.append(Parser(table, len(program.parsers), lexer, start_of, keys))  # type: ignore[arg-type]
 
     def lex(_table: int, context: int, duty: int, possible: int) -> int:

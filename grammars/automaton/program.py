@@ -115,15 +115,13 @@ class Program:
         self.patch(node, op, a, b, c)
 
     def block(self, nodes: Sequence[int]) -> int:
-        """Consecutive nodes that do what `nodes` do (continuations by label)."""
-        first = -1
-        for other in nodes:
-            op, a, b, c = self.node.data[4 * other : 4 * other + 4].tolist()
-            if op == OP_LAZY:
-                op, a, b = OP_ALT, self.alts.extend((other,)), 1
-            node = self.fresh(op, a, b, c)
-            first = node if first < 0 else first
-        return first
+        """Consecutive nodes that do what `nodes` do (continuations by label); -1 of none."""
+        if not nodes:
+            return -1
+        rows = self.node.data[: self.node.n].reshape(-1, 4)[list(nodes)]
+        for place in np.flatnonzero(rows[:, 0] == OP_LAZY).tolist():
+            rows[place] = (OP_ALT, self.alts.extend((nodes[place],)), 1, -1)
+        return self.node.extend(rows.reshape(-1)) >> 2
 
     def terminal(self, q: int, following: int, bounds: tuple[int, int | None, int] | None = None) -> int:
         """A terminal, then node `following` + label. `bounds`: characters low, high, and bytes of the shortest one."""

@@ -56,6 +56,7 @@ class Piece:
         chars: Any = self._chars
         self.bytes = ByteDfa(chars, "utf8")
         self._known: dict[int, tuple[int, int]] = {}
+        self._rows: dict[int, tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]] = {}
 
     def number(self, label: Label) -> int:
         """The number of a label."""
@@ -98,6 +99,14 @@ class Piece:
                 kind = self._kind_of[reach] = len(self.kinds)
                 self.kinds.append(reach)
             found = self._known[state] = reach, kind
+        return found
+
+    def row(self, state: int) -> tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]:
+        """Of each byte its class, uint8[256]; of each class the target and what a text can become there, or (-1, 0)."""
+        found = self._rows.get(state)
+        if found is None:
+            groups, targets = self.bytes.classes(state)
+            found = self._rows[state] = groups, [(t, self._of(t)[0]) if t >= 0 else (-1, 0) for t in targets]
         return found
 
     def label(self, state: int) -> int:
@@ -263,15 +272,14 @@ class LexTerminal:
 
     def classes(self, state: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
         """Of each byte its class, uint8[256]; the target of each class, -1 dead."""
-        groups, targets = self.piece.bytes.classes(state)
-        become, viable = self.piece.become, self.viable
-        return groups, [target if target >= 0 and become(target) & viable else -1 for target in targets]
+        groups, targets = self.piece.row(state)
+        viable = self.viable
+        return groups, [target if become & viable else -1 for target, become in targets]
 
     def following(self, state: int) -> set[int]:
         """The targets of a state."""
-        found = set(self.classes(state)[1])
-        found.discard(-1)
-        return found
+        viable = self.viable
+        return {target for target, become in self.piece.row(state)[1] if become & viable}
 
     def label(self, state: int) -> int:
         """Number of the label in the piece, -1 where no token may end."""
