@@ -46,7 +46,8 @@ def _lr_frame(ctx, mat, table, state, parent, outer, words):
     mat[g + F_B] = outer
     mat[g + F_H1] = _mix(K_LR * 77 + table, state)
     mat[g + F_H2] = mat[g + F_H1]
-    mat[g + F_X] = _mix(mat[parent + F_X] if parent != outer else outer, state)
+    # offsets and states are both small: where they are equal, a mix of the two alone is 0, and so is that with state 0
+    mat[g + F_X] = _mix(mat[parent + F_X] if parent != outer else _mix(K_LR * 77, outer), state + 1)
     return g
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
 import pytest
 
 from grammars import Grammar, Matcher, Vocabulary, compile_gbnf, library
-from grammars.automaton.lower_cfg import lower_lexed
+from grammars.automaton.lower_cfg import Lexer, lower_lexed
+from grammars.automaton.terminals import TerminalStore
 from grammars.cfg.lark_grammar import read_lark
+from grammars.cfg.lr import LrTable
+from grammars.kernels.layout import M_FIRST
 from tests.grammars.cfg.lark_grammars import LARK_GRAMMARS
 from tests.grammars.kernels.test_masks import follow
 from tests.strategies.grammars import Case, rich_vocabulary
@@ -60,3 +64,34 @@ def test_a_state_that_may_end_is_not_taken_for_one_that_may_not() -> None:
             token = random.randrange(5)
             assert matcher.accept(token)
             text += vocab.token_bytes(token)
+
+
+def renumbered(table: LrTable, lexer: Lexer, start: int, other: int) -> tuple[LrTable, Lexer]:
+    """The same parser with its starting state numbered `start`, and `other` numbered 0."""
+    order = [s for s in range(len(table.actions)) if s not in (table.start, other)]
+    order.insert(0, other)
+    order.insert(start, table.start)
+    number = {old: new for new, old in enumerate(order)}
+    actions = [
+        {t: [number[a] if a >= 0 else a for a in found] for t, found in table.actions[s].items()} for s in order
+    ]
+    moved = replace(
+        table, actions=actions, gotos=[{n: number[to] for n, to in table.gotos[s].items()} for s in order],
+        accepting={number[s] for s in table.accepting}, kernels=[table.kernels[s] for s in order], start=start,
+    )  # fmt: skip
+    return moved, replace(lexer, context_of=[lexer.context_of[s] for s in order])
+
+
+def test_stacks_are_told_apart_whatever_the_numbers_of_their_states() -> None:
+    """Where a state's number is that of the root's place in the arena, a stack of both must not look like a state 0."""
+    text, options, samples = LARK_GRAMMARS["lookahead"]
+    vocab = Vocabulary.from_bytes([bytes((b,)) for b in range(256)] + [b""], eos_ids=[256])
+    table, lexer = read_lark(text, **options)
+    assert len(table.actions) > M_FIRST
+    for other in range(len(table.actions)):
+        if other != table.start:
+            store = TerminalStore()
+            grammar = Grammar(lower_lexed(*renumbered(table, lexer, M_FIRST, other), store), {"kind": "lark"})
+            for sample in samples:
+                matcher = Matcher(grammar, vocab)
+                assert matcher.accept_bytes(sample.encode()) and matcher.is_accepting(), (other, sample)
