@@ -16,7 +16,8 @@ import torch
 
 from guided.drafters.heads.prompts import built_in_prompts
 
-KEPT: tuple[int, ...] = tuple(range(30))  # of SmolLM2-135M-Instruct
+# 24 of the 30 layers of SmolLM2-135M-Instruct: on the answers to three prompts it agrees with all 30 on 56 % of tokens.
+KEPT = (0, 1, 2, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 24, 25, 27, 28, 29)
 
 
 def shallow(model: Any, kept: Sequence[int]) -> Any:
@@ -59,7 +60,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=20)
-    parser.add_argument("--prompts", type=int, default=4)
+    parser.add_argument("--prompts", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
     loaded = load_smollm2()

@@ -111,7 +111,7 @@ def measure(
         start = now()
         model.generate(**inputs, max_new_tokens=length, min_new_tokens=length, do_sample=False)
         middle = now()
-        options: Any = {"max_new_tokens": tokens, "do_sample": False, "narrow": narrow}
+        options: Any = {"max_new_tokens": tokens, "do_sample": False, "narrow": narrow, "tokenizer": loaded.tokenizer}
         out = guided.generate(model, inputs, constraint_of(task, loaded), made[name], **options)
         end = now()
         yield {

@@ -23,11 +23,12 @@ from typing import Any
 
 import torch
 from shallow import KEPT, shallow
-from speed import DRAFTERS, Assumed, constraint_of, load, reference
+from speed import DRAFTERS, Assumed, constraint_of, reference
 from tasks import TASKS, Task
 
 import guided
 from guided import drafters
+from guided.demo.model import load_smollm2
 from guided.drafters.heads.prompts import held_out_prompts
 from guided.speculation import costs
 from guided.speculation.narrow import products_of
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    loaded = load()
+    loaded = load_smollm2()
     costs._known[loaded.model] = {products_of(loaded.model): Assumed(given.assume), None: Assumed(given.assume)}
     known = makers(loaded.model, given.heads)
     names = given.drafters.split("+") if given.drafters else list(known)
@@ -70,7 +71,7 @@ def main() -> None:
         inputs = loaded.chat(task.prompt)
         plain = reference(task, loaded, given.tokens)
         for name, drafter in made.items():
-            options: Any = {"max_new_tokens": given.tokens, "do_sample": False}
+            options: Any = {"max_new_tokens": given.tokens, "do_sample": False, "tokenizer": loaded.tokenizer}
             out = guided.generate(loaded.model, inputs, constraint_of(task, loaded), drafter, **options)
             stats, same = out.stats, torch.equal(out.sequences, plain)
             for what, count in (("passes", stats.passes), ("tokens", stats.tokens), ("accepted", stats.accepted),

@@ -56,9 +56,7 @@ class Auto:
 
     name = "auto"
 
-    def __init__(
-        self, parts: Sequence[Drafter] | None = None, *, more: Sequence[Drafter] = (), most: int = 48
-    ) -> None:
+    def __init__(self, parts: Sequence[Drafter] | None = None, *, more: Sequence[Drafter] = (), most: int = 48) -> None:
         own: list[Drafter] = [SchemaLookup(), CopyEdit(), Recall()]
         self.parts = [*(own if parts is None else parts), *more]
         self.needs = frozenset().union(*(part.needs for part in self.parts))
@@ -71,7 +69,7 @@ class Auto:
     def share(self, source: str, hint: Any) -> float:
         """How often edges of a class are right; what drafters like it usually achieve stands in for what is unseen."""
         right, seen = self.shares.get((source, hint), (0.0, 0.0))
-        return (right + _TRUST * expected(source, hint[1])) / (seen + _TRUST)
+        return (right + _TRUST * expected(source, hint[1], hint[0])) / (seen + _TRUST)
 
     def count(self, source: str, hint: Any, right: bool) -> None:
         """An edge's parent was reached, and the edge was right or not."""
@@ -80,7 +78,7 @@ class Auto:
         found[1] = _FORGET * found[1] + 1
 
 
-def expected(source: str, hint: Any) -> float:
+def expected(source: str, hint: Any, free: bool) -> float:
     """What share of a class of edges is right on texts of many kinds, before anything was seen of this model.
 
     Measured once on texts of a small model; from then on what is seen counts.
@@ -95,12 +93,13 @@ def expected(source: str, hint: Any) -> float:
         first = _MATCH.get(kind, 0.3) * (1.0 if way == 0 else 0.4)
         return first if place == 0 else (0.65, 0.75, 0.85)[place - 1]
     if source == "copy" and isinstance(hint, tuple):
-        return float((hint[0] + 0.5) / SHARES)
+        return float(((hint[0] + 0.5) / SHARES) ** 1.15)
     if source == "heads" and isinstance(hint, tuple):
         return float((hint[0] + 0.5) / 8)
     if source == "recall" and isinstance(hint, tuple):
         known, eighths, _ = hint
-        return float((eighths + 0.5) / 8 * (0.8 if known == 2 else 0.4))
+        again = (0.65 if known == 2 else 0.25) if free else (0.8 if known == 2 else 0.4)
+        return float((eighths + 0.5) / 8 * again)
     return _UNKNOWN
 
 

@@ -5,15 +5,18 @@ it. Here the place in the source is a hidden state: a few positions with weights
 token moves them (Bayes' rule, the forward algorithm of an alignment model): it is the next token of the source, or
 stands for one or some of its tokens, or was put in, or follows after some that were left out, or the copy has ended;
 and from "nowhere" a copy may begin wherever the token stands. So after an edit the copy goes on at once, at the
-likeliest of the places where it may, and longer agreement counts for more by itself. The draft is the tree of likely
+likeliest of the places where it may, and longer agreement counts for more by itself. With a tokenizer, the same word
+in other letters or other tokens is known to stand for the source's. The draft is the tree of likely
 continuations, best first, and each edge knows its chance.
 """
 
 from __future__ import annotations
 
 import bisect
+import functools
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from guided.speculation.draft import Draft, Seen, Session, Setup, View
 
@@ -30,6 +33,7 @@ _LEFT_OUT, _FURTHER, _REACH = 0.01, 0.7, 10  # the token after the next; for eac
 _OTHER = 0.12  # how likely a token is that was not copied: what one token of agreement is worth
 _BEGIN = 0.4  # odds that a token begins a copy where it stands, shared by the places; learnt from the text:
 _TRUST, _USUAL = 20.0, 0.25  # tokens that these odds count for, of which so many were copied
+_SAME = 0.5  # the same word in other letters or tokens, instead of the share of its span
 _NEAR = 0.5  # share of the first place behind the last one that is known
 _DUST, _KEPT, _PLACES = 0.01, 10, 6  # least weight; places that are followed; that a token may begin at, the latest
 
@@ -50,12 +54,12 @@ class CopyEdit:
         self.nodes, self.depth, self.least = nodes, depth, least
 
     def start(self, setup: Setup) -> Session:
-        return _Copying(self)
+        return _Copying(self, _letters(getattr(setup, "tokenizer", None)))
 
 
 class _Copying:
-    def __init__(self, owner: CopyEdit) -> None:
-        self._owner = owner
+    def __init__(self, owner: CopyEdit, text: Callable[[int], str] | None = None) -> None:
+        self._owner, self._text = owner, text  # a token's letters and digits, small; None where that is not known
         self._ids: list[int] = []  # the source: all that stands before the place that is looked for
         self._places: dict[int, list[int]] = {}  # token -> positions behind it, the latest last
         self._at: dict[int, float] = {}  # position of the token that would be copied next -> weight; the rest: nowhere
@@ -100,8 +104,9 @@ class _Copying:
             if position < end and ids[position] == token:
                 new[position + 1] = new.get(position + 1, 0.0) + _COPY * weight
             other = weight * _OTHER
+            same = self._spelled(position, token) if weight > 0.05 else 0
             for span, share in enumerate(_SPANS, position + 1):
-                new[span] = new.get(span, 0.0) + share * other
+                new[span] = new.get(span, 0.0) + (_SAME if span == same else share) * other
             new[position] = new.get(position, 0.0) + _PUT_IN * other
             nowhere += _END * other
             share = _LEFT_OUT * weight
@@ -125,11 +130,22 @@ class _Copying:
         kept = {position: weight / total for position, weight in new.items() if weight > least}
         return kept if len(kept) <= _KEPT else dict(heapq.nlargest(_KEPT, kept.items(), key=lambda item: item[1]))
 
+    def _spelled(self, position: int, token: int) -> int:
+        """Behind which position the source has spelled the word of `token` in other letters or tokens; 0: nowhere."""
+        if self._text is None or self._ids[position : position + 1] == [token]:
+            return 0
+        wanted, text = self._text(token), ""
+        for end in range(position, min(position + len(_SPANS), len(self._ids))):
+            text += self._text(self._ids[end])
+            if len(text) >= len(wanted):
+                return end + 1 if text == wanted != "" else 0
+        return 0
+
     def _read(self, ids: Sequence[int], prompt_length: int) -> None:
-        """Follow what was written since; the prompt is only a source."""
+        """Follow what was written since; of the prompt, which is the source, the last token."""
         for place in range(len(self._ids), len(ids)):
             token = ids[place]
-            if place >= prompt_length:
+            if place >= prompt_length - 1:  # a copy may begin behind the prompt's last token
                 self._at = self._moved(self._at, token)
                 known = sum(self._at.values())
                 self._copied += known
@@ -142,3 +158,15 @@ class _Copying:
 
     def observe(self, seen: Seen) -> None:
         pass
+
+
+def _letters(tokenizer: Any) -> Callable[[int], str] | None:
+    """A token's letters and digits, in small letters."""
+    if not hasattr(tokenizer, "decode"):
+        return None
+
+    @functools.cache
+    def letters(token: int) -> str:
+        return "".join(filter(str.isalnum, tokenizer.decode([token]))).lower()
+
+    return letters

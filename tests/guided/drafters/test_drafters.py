@@ -139,6 +139,24 @@ def test_a_copy_is_followed_over_forced_text_and_offers_both_places_behind_an_ed
     assert draft.path(draft.children[draft.children[0][16]][17]) == [16, 17]
 
 
+def test_a_word_in_other_tokens_is_known_for_the_same() -> None:
+    words = {10: "Meet", 11: " on", 12: " thurs", 13: "day", 14: " or", 15: " later", 16: ".", 99: " Thursday"}
+
+    class Tokenizer:
+        def decode(self, ids: list[int]) -> str:
+            return words.get(ids[0], "")
+
+    source = [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16]
+    ids = [*source, 5, 10, 11, 99]
+    found = {}
+    for tokenizer in (None, Tokenizer()):
+        session = CopyEdit().start(Setup(None, None, 0.0, 100, frozenset(), tokenizer=tokenizer))
+        draft = Draft(ids[-1])
+        session.propose(View(ids, len(source) + 1, len(ids)), draft, 0)
+        found[tokenizer is None] = draft.tokens[1]
+    assert found == {True: 13, False: 14}
+
+
 def test_the_likeliest_tokens_are_found_by_blocks() -> None:
     for width in (6_400, 6_399, 70):
         scores = 3 * torch.randn((3, width), generator=torch.Generator().manual_seed(width))
