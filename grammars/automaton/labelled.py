@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from grammars.regex import ByteDfa
 
 __all__ = ["LabelledDfa"]
 
-_DEAD = [-1] * 256
+_DEAD: tuple[npt.NDArray[np.uint8], list[int]] = np.zeros(256, np.uint8), [-1]
 
 
 class LabelledDfa:
@@ -30,11 +33,21 @@ class LabelledDfa:
 
     def row(self, state: int) -> list[int]:
         """256 targets."""
-        rows = [part.row(s) if s >= 0 else _DEAD for part, s in zip(self._parts, self._places[state], strict=True)]
-        places = list(zip(*rows, strict=True))
-        ids = {place: self._id(place) for place in set(places)}
-        ids[(-1,) * len(rows)] = -1
-        return [ids[place] for place in places]
+        groups, targets = self.classes(state)
+        return [targets[group] for group in groups.tolist()]
+
+    def classes(self, state: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
+        """Of each byte its class, uint8[256]; the target of each class, -1 dead."""
+        found = [part.classes(s) if s >= 0 else _DEAD for part, s in zip(self._parts, self._places[state], strict=True)]
+        code = found[0][0].astype(np.int64)
+        for groups, targets in found[1:]:
+            code = np.unique(code, return_inverse=True)[1] * len(targets) + groups
+        _, first, classes = np.unique(code, return_index=True, return_inverse=True)
+        dead, ids = (-1,) * len(found), []
+        for byte in first.tolist():
+            place = tuple(targets[groups[byte]] for groups, targets in found)
+            ids.append(-1 if place == dead else self._id(place))
+        return classes.astype(np.uint8), ids
 
     def shared(self, state: int) -> Hashable | None:
         """As the only part that is alive, under its label."""

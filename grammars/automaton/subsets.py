@@ -135,7 +135,7 @@ class Subsets:
         self._loose = 0  # items with upper counts
         self._table: Int64 = np.zeros(0, np.int64)
         self._places: Int64 = np.zeros((0, 3), np.int64)
-        self._room = 512
+        self._room = 2048
         self._moves, self._sets = GrowArray(np.int64, 256), GrowArray(np.int64, 256)
         self.head = np.zeros(at.T_HEAD, np.int64)
         self.head[at.T_SELF] = address(self.head)
@@ -346,8 +346,11 @@ class Subsets:
         for number in range(found.bit_length()):
             if found >> number & 1 and not self._table[at.IT_SIZE * number + at.IT_READY]:
                 self._ready(number)
+        # along a chain of counts each item leads to one more, and all will be asked for
         number = known
-        while number < min(len(self._items), known + _AHEAD) and self._items[number].plain:
+        while len(self._items) <= number + 2 and known + _AHEAD > number < len(self._items):
+            if not self._items[number].plain:
+                break
             self._ready(number)
             number += 1
 

@@ -462,10 +462,13 @@ class TerminalStore:
             if not self.is_filled(q):
                 self.fill(q)
         loops, groups, most, *_ = self.steady.data[6 * q : 6 * q + 6].tolist()
-        if _LETTERS & ~(loops | (groups if most >= characters else 0)):
-            return q
         name: Hashable = terminal.anything
-        return self._shared.get(name, q)
+        wide = self._shared.get(name, q)
+        if _LETTERS & ~(loops | (groups if most >= characters else 0)):
+            # or where most bytes lead there, as in keys of a few patterns beside all others
+            leads = self.trans.data[256 * q : 256 * q + 256]
+            return wide if all(leads[byte] == wide for byte in b"atZ e") else q
+        return wide
 
     def never(self, q: int) -> int:
         """Groups of bytes that no text of q's terminal holds."""
