@@ -98,6 +98,8 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--top-k", type=int, default=4)
     parser.add_argument("--max-rollout", type=int, default=4)
+    parser.add_argument("--rollouts", type=int, default=1, help="of each candidate; several are drawn, one is greedy")
+    parser.add_argument("--texts", type=int, default=1, help="of Transfer Q* for each prompt")
     parser.add_argument("--alpha", type=float, default=0.1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tune", action="store_true", help="on other subjects, few of them")
@@ -124,7 +126,7 @@ def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
     inputs = tokenizer.apply_chat_template(
         turns, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
     ).to(model.device)
-    draws = 1 if method == "transfer_q" else given.max_rollout + 2
+    draws = given.texts if method == "transfer_q" else given.max_rollout + 2
     reward = Whole(judge, tokenizer)
     steer: dict[str, Any] = {"top_k": given.top_k}
     processor: Any = []
@@ -136,8 +138,8 @@ def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
         ends = [model.generation_config.eos_token_id]
         processor = processor + guided.args(reward, tokenizer=tokenizer, weight=1 / given.alpha, eos_ids=ends, **steer)
     if method == "transfer_q":
-        processor = processor + guided.transfer_q(policy=model, reward=reward, tokenizer=tokenizer, alpha=given.alpha,
-                                                  max_rollout=given.max_rollout, **steer)  # fmt: skip
+        steer |= {"alpha": given.alpha, "max_rollout": given.max_rollout, "rollouts": given.rollouts}
+        processor = processor + guided.transfer_q(policy=model, reward=reward, tokenizer=tokenizer, **steer)
     torch.manual_seed(0)
     begin = time.process_time()
     out = model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=given.tokens, num_return_sequences=draws,
