@@ -17,6 +17,7 @@ from grammars.kernels.frames import (
     _i64,
     _is_unique,
     _key_ends,
+    _price,
     _refresh_array,
     _refresh_object,
 )
@@ -123,6 +124,8 @@ def _continuation(ctx, mat, n, f):
     op = _i4(node, 4 * n)
     if op == OP_POP:
         return mat[mat[f + F_PARENT] + F_COST]
+    if op == OP_KEY or op == OP_ITEM:
+        _price(mat, f)
     if op == OP_KEY:
         ospec = _i32(ctx, OSPEC)
         best = _key_cost(ctx, mat, f, 0, _i4(ospec, mat[f + F_SPEC] + O_N), 0)
@@ -219,6 +222,7 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
         return np.int64(NO_LIMIT)
     most = _i4(dist, 3 * q + 2) + 1
     if _i4(node, 4 * n) == OP_KEY:
+        _price(mat, f)
         ospec = _i32(ctx, OSPEC)
         if mat[f + F_DUTY] != 0:
             most += _i4(ospec, mat[f + F_SPEC] + O_EXTRACOST) + mat[f + F_COST]
@@ -304,6 +308,7 @@ def _distance(ctx, mat, scr, base, count):
             v = (scr[at + 3] & 0xFFFFFFFF) - 1
             phase = (scr[at + 3] >> 32) & 15
             if _i4(node, 4 * n) == OP_KEY:
+                _price(mat, f)
                 best = min(best, _declared_distance(ctx, mat, f, v, phase, scr[at + 3] >> 36))
                 if mat[f + F_FLAGS] & OPEN:
                     # a key that is declared or was written before must go on by a character at least

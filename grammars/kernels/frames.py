@@ -99,6 +99,13 @@ def _note(mat, f, closely):
 
 
 @inner
+def _price(mat, f):
+    """Remember that what a token may need was read off frame f, all of it, whether the walk looked at it or not."""
+    if f < mat[M_MARK]:
+        mat[M_PRICED] = max(mat[M_PRICED], 2 * (mat[M_LEVEL] - mat[f + F_LEVEL]) + 2)
+
+
+@inner
 def _fill_cost(ctx, mat, f, more, cursor, besides):
     """Tokens of the cheapest `more` properties that object frame f can still take and that are not required.
 

@@ -105,8 +105,8 @@ DEEPER = 1
 
 # --- arena header and frames
 M_TOP, M_CUR, M_MARK, M_LOOK, M_LEVEL, M_VOLATILE, M_STATUS, M_ACC, M_FUEL, M_EXACT = range(10)
-M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS, M_NEED, M_FRESH = range(10, 17)
-M_FIRST = 17
+M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS, M_NEED, M_FRESH, M_PRICED = range(10, 18)
+M_FIRST = 18
 F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS = range(13)
 F_DUTY, F_START, F_WITHIN = range(13, 16)
 F_MORE, F_AROUND, F_BITS = range(16, 19)  # other frames around it; hash of all that is around it
@@ -139,6 +139,7 @@ CFG = 5
 MOST_AROUND = 200  # frames that an object may stand in at once, see `frames._joined`
 MOST_CONFIGURATIONS = 4096  # of one state: more are refused rather than stepped for seconds
 ADDRESS_BITS, RISE_UNKNOWN = 48, 0x7FFF  # a memo value: address of the row, and above it how much its tokens may need
+RISE_CLOSER = 0x7F00  # and above, by `look`: that depends on frames beyond those the row depends on (see `masks`)
 UNMERGED = -(1 << 30)  # and below: nodes of the vocabulary instead of merged tries
 LAST = 1 << 15  # in the low bound of a tier-1 key: no text follows the terminal
 NO_LIMIT, UNFIT = -2, -3  # how far from its end a token may leave a terminal (see `distance`)

@@ -68,7 +68,11 @@ def _probe(keys, key):
 
 @inner
 def _remember(ctx, mat, configurations, count, acc, level, row, rise):
-    """Copy the row into the store and enter it under what computing it looked at, with what its tokens may need."""
+    """Copy the row into the store and enter it under what computing it looked at, with what its tokens may need.
+
+    What they may need may depend on more: behind a comma, which keys are left. Then that has an entry of its own, and
+    the row's says how closely one has to look for it (`RISE_CLOSER` + look).
+    """
     keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
     words = ctx[S_WORDS]
     room = _i64(ctx, ROOM)
@@ -80,8 +84,17 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
             _fence()
             keys[place] = key
             room[R_MEMO] -= 1
+    closer = mat[M_PRICED] if rise != RISE_UNKNOWN and mat[M_PRICED] > mat[M_LOOK] else np.int64(0)
     key = _memo_key(ctx, mat, configurations, count, acc, level, mat[M_LOOK])
     place = _probe(keys, key)
+    before = values[place] >> ADDRESS_BITS if keys[place] != 0 else np.int64(0)
+    if RISE_CLOSER <= before < RISE_UNKNOWN and rise != RISE_UNKNOWN:
+        closer = max(closer, before - RISE_CLOSER)
+    if closer >= RISE_UNKNOWN - RISE_CLOSER:
+        rise = np.int64(RISE_UNKNOWN)
+    elif closer > 0:
+        _remember_rise(ctx, mat, configurations, count, acc, level, closer, rise)
+        rise = RISE_CLOSER + closer
     if keys[place] == 0:
         store = carray(_pointer32(room[R_NEXT]), (words,))
         for w in range(words):
@@ -92,8 +105,29 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
         room[R_NEXT] += 4 * words
         room[R_ROWS] -= 1
         room[R_MEMO] -= 1
-    elif rise < values[place] >> ADDRESS_BITS:
+    elif rise < before or (closer > 0 and before != RISE_UNKNOWN):
         values[place] = (values[place] & ((1 << ADDRESS_BITS) - 1)) | (rise << ADDRESS_BITS)
+
+
+@inner
+def _rise_key(ctx, mat, configurations, count, acc, level, look):
+    """Where what a row's tokens may need is entered by itself."""
+    return _mix(_memo_key(ctx, mat, configurations, count, acc, level, look), 0x52495345) | 1
+
+
+@inner
+def _remember_rise(ctx, mat, configurations, count, acc, level, look, rise):
+    keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
+    key = _rise_key(ctx, mat, configurations, count, acc, level, look)
+    place = _probe(keys, key)
+    if keys[place] == 0:
+        values[place] = (rise << ADDRESS_BITS) | DEEPER
+        _fence()
+        keys[place] = key
+        room = _i64(ctx, ROOM)
+        room[R_MEMO] -= 1
+    elif rise > values[place] >> ADDRESS_BITS:
+        values[place] = (rise << ADDRESS_BITS) | DEEPER
 
 
 @inner
@@ -119,7 +153,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
     """Write the mask of the state to `row`; the status is in M_STATUS."""
     words = ctx[S_WORDS]
     top = mat[M_TOP]
-    mat[M_LOOK], mat[M_VOLATILE], mat[M_NEED] = 0, 0, 0
+    mat[M_LOOK], mat[M_VOLATILE], mat[M_NEED], mat[M_PRICED] = 0, 0, 0, 0
     mat[M_POS] = mat[configurations + CFG * count]
     mat[M_HOLE], mat[M_TRUST], mat[M_CHECK], mat[M_TESTS] = 0, 0, 0, 0
     wants = carray(_pointer64(ctx[WANTS]), (1,))
@@ -209,6 +243,11 @@ def _recall(ctx, mat, row, budget, configurations, count, acc, level):
         value = values[place]
         if value != DEEPER:
             rise = value >> ADDRESS_BITS
+            if budget >= 0 and RISE_CLOSER <= rise < RISE_UNKNOWN:
+                place = _probe(keys, _rise_key(ctx, mat, configurations, count, acc, level, rise - RISE_CLOSER))
+                known_rise = keys[place] != 0
+                _fence()
+                rise = values[place] >> ADDRESS_BITS if known_rise else np.int64(RISE_UNKNOWN)
             # a token's need is that of the best configuration: what a row says holds for the dearest frame then
             dearest = np.int64(0)
             if budget >= 0:
@@ -297,7 +336,9 @@ def fill(address, row: I32, budget):
             return mat[M_STATUS]
         rise = np.int64(RISE_UNKNOWN)
         if budget >= 0 and mat[M_NEED] < FAR:
-            rise = min(rise, max(np.int64(0), mat[M_NEED] - cheapest))
+            rise = max(np.int64(0), mat[M_NEED] - cheapest)
+            if rise >= RISE_CLOSER:
+                rise = np.int64(RISE_UNKNOWN)
         if not mat[M_VOLATILE]:
             _remember(ctx, mat, configurations, count, acc, level, row, rise)
         if budget < 0 or mat[M_NEED] <= budget:

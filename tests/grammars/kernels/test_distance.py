@@ -142,6 +142,25 @@ def test_walks_within_a_budget_fill_objects_up(data: st.DataObject, seed: int) -
         assume(False)
 
 
+def test_what_a_remembered_mask_needs_depends_on_the_keys_that_are_left() -> None:
+    """Behind "a" and behind "b" the same tokens may come, but after the comma one cheap key is left, or a dear one."""
+    schema = {
+        "type": "object",
+        "properties": {"a": {"const": 1}, "b": {"const": 1}, "dear": {"const": "a rather long text"}},
+        "additionalProperties": False,
+    }
+    comma = next(token for token in range(BYTES.size) if BYTES.token_bytes(token) == b",")
+    for texts in ((b'{"a":1', b'{"b":1'), (b'{"b":1', b'{"a":1'), (b'{"a":1', b'{"b":1', b'{"a":1')):
+        grammar = schema_case(schema, Modes()).build(current_store())
+        for text in texts:
+            matcher = Matcher(grammar, BYTES)
+            assert matcher.accept_bytes(text) and matcher.accept(comma)
+            needed = matcher.min_tokens() + 1
+            matcher.rollback(1)
+            for budget in range(2, 40):
+                assert unpacked(mask_of(matcher, budget))[comma] == (needed < budget), (texts, text, budget)
+
+
 # Where items must differ, a repetition costs more than the estimate knows: a reserve is kept back for it.
 EXACT = [name for name in HARD_SCHEMAS if not name.startswith(("unique", "contains two"))]
 
