@@ -43,8 +43,7 @@ def main() -> None:
     text = "Tell me about the sea and the animals that live in it."
     prompt, other = chat_ids(loaded, f"The sea is large. {text}"), chat_ids(loaded, text)
     ids = torch.tensor([prompt], device=model.device)
-    inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    inputs |= {"max_new_tokens": tokens, "min_new_tokens": tokens}
+    inputs: dict[str, Any] = {"max_new_tokens": tokens, "min_new_tokens": tokens}
     forward, lens = Clock(passes.PassState, "_forward"), Clock(LogitLens, "logits")
     steers = {
         "cad": guided.cad(model, other, alpha=0.5),
@@ -71,15 +70,16 @@ def main() -> None:
             inside += time.thread_time() - start
             return out
 
-        def run(processor: Any = processor, spy: Any = spy) -> float:
+        def run(ids: torch.Tensor, processor: Any = processor, spy: Any = spy) -> float:
             processor.announce()
+            given = {**inputs, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
             start = time.thread_time()
-            model.generate(**inputs, do_sample=False, logits_processor=[lambda ids, scores: spy(ids, scores)])
+            model.generate(**given, do_sample=False, logits_processor=[lambda ids, scores: spy(ids, scores)])
             return time.thread_time() - start
 
-        run()
+        run(torch.cat([ids[:, :3], ids[:, 4:]], dim=1))  # another text: what has been run for one is remembered
         inside = forward.seconds = lens.seconds = 0.0
-        total = run()
+        total = run(ids)
         own = inside - forward.seconds - lens.seconds
         step = total - inside
         figures[name] = {

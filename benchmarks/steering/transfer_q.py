@@ -42,7 +42,7 @@ KIND = set("good great love lovely happy joy beautiful wonderful nice best brigh
            "perfect amazing fun pleasant excellent enjoy charming peaceful".split())  # fmt: skip
 UNKIND = set("bad sad hate ugly awful terrible worst dark cold angry poor boring broken lost fear unpleasant "
              "hard wrong painful lonely".split())  # fmt: skip
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "review": {"type": "string", "minLength": 5, "maxLength": 24},
@@ -95,6 +95,7 @@ METHODS = ("transfer_q", "args", "plain")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=18)
+    parser.add_argument("--review", type=int, default=24, help="characters of a review in JSON, at most")
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--top-k", type=int, default=4)
     parser.add_argument("--max-rollout", type=int, default=4)
@@ -119,6 +120,7 @@ def main() -> None:
 
 def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
     prompt, schema, judge = TASKS[task]
+    SCHEMA["properties"]["review"]["maxLength"] = given.review
     model, tokenizer = loaded.model, loaded.tokenizer
     tokenizer.padding_side = "left"
     subjects = OTHERS if given.tune else SUBJECTS[: given.prompts]
