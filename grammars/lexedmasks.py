@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from grammars.cfg.terminals import LexTerminal
-from grammars.kernels.lexed import alive_row, lexed
+from grammars.kernels.layout import FINAL
+from grammars.kernels.lexed import alive_row, alive_tokens, lexed
 
 if TYPE_CHECKING:
     from grammars.cfg.terminals import Piece
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Lexed"]
 
 _KEPT = 64  # bases: a quarter of a megabyte each
+_FEW = 4096  # tokens: up to so many a base lists them
+_SMALL = 64  # states of a lexer: up to so many, the entries of all are made at once
+_ADDED = 256  # states of the store for that; letters of all scripts have thousands
 _LARGE = 1500  # nodes below the end of a terminal: from there on they have entries of their own
 
 
@@ -32,7 +36,8 @@ _LARGE = 1500  # nodes below the end of a terminal: from there on they have entr
 class Base:
     """What a state of a component makes of the vocabulary below one node."""
 
-    marks: npt.NDArray[np.uint16]  # of each token its kind + 1, 0: dead
+    tokens: npt.NDArray[np.int32] | None  # those that are not dead, where they are few; None: marks of all tokens
+    marks: npt.NDArray[np.uint16]  # of each of them its kind + 1, 0: dead
     kinds: list[int]  # those that occur
     roots: list[tuple[int, list[int]]]  # label, tries below its ends: merged, or -1 - node
     entries: dict[tuple[bytes, int], int] = field(default_factory=dict)
@@ -45,16 +50,20 @@ class Lexed:
         self._tier1 = tier1
         self._bases: dict[tuple[int, int, int], Base] = {}
         self._tries: dict[bytes, int] = {}
+        self._roots_of: dict[bytes, list[tuple[int, list[int]]]] = {}
+        self._ahead: set[int] = set()
         self._blocked: dict[int, npt.NDArray[np.uint8]] = {}
         self._out = np.zeros(1 << 14, np.int32)
         self._work, self._holes = np.zeros(3 << 12, np.int64), np.zeros(3 << 12, np.int64)
-        self._progress = np.zeros(3, np.int64)
+        self._progress = np.zeros(4, np.int64)
+        self._marks, self._listed = np.zeros(32 * tier1.words, np.uint16), np.zeros(_FEW, np.int32)
         self._kinds, self._counted = np.zeros(256, np.uint16), 0
 
     @property
     def nbytes(self) -> int:
         """Bytes of the bases."""
-        return sum(base.marks.nbytes for base in list(self._bases.values()))
+        kept = list(self._bases.values())
+        return sum(base.marks.nbytes + (0 if base.tokens is None else base.tokens.nbytes) for base in kept)
 
     def entry(self, q: int, node: int) -> int:
         """Number of the entry of state q below a node of the vocabulary (0: all of it)."""
@@ -71,9 +80,37 @@ class Lexed:
         known = base.entries.get(key)
         if known is None:
             row = np.zeros(self._tier1.words, np.int32)
-            alive_row(base.marks, alive, row)
+            if base.tokens is None:
+                alive_row(base.marks, alive, row)
+            else:
+                alive_tokens(base.tokens, base.marks, alive, row)
             known = base.entries[key] = self._tier1.enter_lexed(row, roots)
         return known
+
+    def states_ahead(self, starts: list[int]) -> list[int]:
+        """States in which a token of the vocabulary can end after some starts, where the lexer is small: texts come to
+        most of them, and the masks there need not wait. Those within a character are left out, and the starts, which
+        differ from context to context.
+        """
+        store = self._tier1.store
+        found = [q for q in dict.fromkeys(starts) if q not in self._ahead and self._is_small(store.owner_of(q))]
+        first, most = len(found), len(store) + _ADDED
+        self._ahead.update(found)
+        for q in found:
+            store.fill(q)
+            if len(store) > most:
+                break
+            for target in set(store.trans.data[256 * q : 256 * q + 256].tolist()):
+                if target < 0 or target in self._ahead:
+                    continue
+                self._ahead.add(target)
+                if store.owner_of(target).is_between(store.place_of(target)):
+                    found.append(target)
+        return [q for q in found[first:] if store.is_filled(q) and not store.info.data[q] & FINAL]
+
+    @staticmethod
+    def _is_small(terminal: object) -> bool:
+        return isinstance(terminal, LexTerminal) and len(terminal.piece.lexicon.automaton.places) <= _SMALL
 
     def _base(self, piece: Piece, place: int, node: int) -> Base:
         found = self._bases.pop((piece.serial, place, node), None)
@@ -89,19 +126,20 @@ class Lexed:
         store = tier1.store
         q = store.state_of(LexTerminal(piece, piece.become(place), place), place)
         store.fill(q)
-        marks, seen = np.zeros(32 * tier1.words, np.uint16), np.zeros(len(piece.kinds) + 1, np.uint8)
+        marks, seen = self._marks, np.zeros(len(piece.kinds) + 1, np.uint8)
         large = _LARGE if piece.alone else len(tier1.trie_end)
         fresh = True
         while True:
             kinds, blocked = self._kinds_of_states(), self._bytes_blocked(piece)
             if fresh or len(seen) <= len(piece.kinds):
-                marks[:] = 0
+                if self._progress[3]:
+                    marks[:] = 0
                 seen = np.zeros(len(piece.kinds) + 65, np.uint8)
-                self._progress[:] = 0, 1, 0
+                self._progress[:] = 0, 1, 0, 0
                 self._work[:3] = node + 1, tier1.trie_end[node], q
                 fresh = False
             buffers = self._out, tier1.levels, self._work, self._holes, self._progress
-            found = int(lexed(tier1.pointed(), kinds, blocked, large, marks, seen, *buffers))
+            found = int(lexed(tier1.pointed(), kinds, blocked, large, marks, self._listed, seen, *buffers))
             holes = int(self._progress[2])
             if 3 * holes > self._holes.size:
                 self._work, self._holes = (np.zeros(6 * holes, np.int64) for _ in range(2))
@@ -117,7 +155,15 @@ class Lexed:
             else:
                 break
         occurring = np.flatnonzero(seen[1:]).tolist()
-        return Base(marks, occurring, self._roots(self._out[: 2 * found].reshape(found, 2)))
+        tokens, count = None, int(self._progress[3])
+        if count <= _FEW:
+            tokens = self._listed[:count].copy()
+            kept = marks[tokens]
+            marks[tokens] = 0
+            self._progress[3] = 0
+        else:
+            kept = marks.copy()
+        return Base(tokens, kept, occurring, self._roots(self._out[: 2 * found].reshape(found, 2)) if found else [])
 
     def _kinds_of_states(self) -> npt.NDArray[np.uint16]:
         """Of each lexed state of the store the number of its kind, and 1."""
@@ -150,17 +196,27 @@ class Lexed:
         return known
 
     def _roots(self, items: npt.NDArray[np.int32]) -> list[tuple[int, list[int]]]:
-        """By label the tries below the ends."""
-        roots = []
-        for label in np.unique(items[:, 0]).tolist():
-            nodes = items[items[:, 0] == label, 1]
-            below = nodes[nodes < 0].tolist()
-            small = np.sort(nodes[nodes >= 0])
-            if len(small):
-                key = blake2b(small.data, digest_size=16).digest()
-                root = self._tries.get(key)
-                if root is None:
-                    root = self._tries[key] = self._tier1.merged(small)
-                below.append(root)
-            roots.append((label, below))
-        return roots
+        """By label the tries below the ends: the same for states that differ in what comes at once."""
+        key = blake2b(items.data, digest_size=16).digest()
+        known = self._roots_of.get(key)
+        if known is None:
+            by_label: dict[int, list[int]] = {}
+            for label, node in items.tolist():
+                by_label.setdefault(label, []).append(node)
+            known = self._roots_of[key] = [
+                (label, [*(node for node in nodes if node < 0), *self._trie([node for node in nodes if node >= 0])])
+                for label, nodes in sorted(by_label.items())
+            ]
+        return known
+
+    def _trie(self, nodes: list[int]) -> list[int]:
+        """The tries of some nodes laid over each other, of none none."""
+        if not nodes:
+            return []
+        listed = np.array(nodes, np.int32)
+        listed.sort()
+        key = blake2b(listed.data, digest_size=16).digest()
+        root = self._tries.get(key)
+        if root is None:
+            root = self._tries[key] = self._tier1.merged(listed)
+        return [root]

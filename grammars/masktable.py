@@ -31,6 +31,7 @@ __all__ = ["Binding", "Table", "Tier1", "binding_for"]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
+_GROWN = (at.NODE, at.ALTS, at.ST, at.EDGE, at.OSPEC, at.ASPEC, at.BOUNDS, at.ROOTS, at.KSUF, at.WORDS, at.WHASH, at.LR)
 ROWS_LIMIT = 128 << 20  # bytes of remembered rows of one grammar and vocabulary
 
 
@@ -59,6 +60,10 @@ class Binding:
         self.ctx[at.S_PARSED] = program.parsed_only
         self._dearest = 0
         self.version = 0
+        self._grown = (
+            program.node, program.alts, program.st, program.edge, program.ospec, program.aspec, program.bounds,
+            program.roots, program.ksuf, program.words, program.whash, program.lr,
+        )  # fmt: skip
         self._tmp = np.zeros(vocab.words, np.int32)
         self._tests = np.zeros(vocab.words, np.int32)
         self._room = np.array((0, 0, self.memo.keys.size // 2), np.int64)
@@ -92,21 +97,8 @@ class Binding:
         """Bring the template up to date; matchers copy it when `version` has changed."""
         program, ctx = self.program, self.ctx
         self.tier1.refresh(ctx)
-        self._stamp = self.tier1.stamp()
-        for slot, grown in (
-            (at.NODE, program.node),
-            (at.ALTS, program.alts),
-            (at.ST, program.st),
-            (at.EDGE, program.edge),
-            (at.OSPEC, program.ospec),
-            (at.ASPEC, program.aspec),
-            (at.BOUNDS, program.bounds),
-            (at.ROOTS, program.roots),
-            (at.KSUF, program.ksuf),
-            (at.WORDS, program.words),
-            (at.WHASH, program.whash),
-            (at.LR, program.lr),
-        ):
+        self._stamp, self._known = self.tier1.stamp(), self._places()
+        for slot, grown in zip(_GROWN, self._grown, strict=True):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
         ctx[at.S_UNIQUE] = program.unique
         put_array(ctx, at.MKEY, self.memo.keys)
@@ -125,6 +117,12 @@ class Binding:
             self._room, self.rows, self.tier1.rows, self._lrcost, self._seen, self._wants, self._closed,
         )  # fmt: skip
         self.version += 1
+
+    def _places(self) -> tuple[int, ...]:
+        """Another one where `refresh` would write something else than before, as nodes were added and rows made."""
+        program, memo = self.program, self.memo
+        grown = [array.address for array in self._grown]
+        return *self.tier1.stamp(), *grown, program.unique, id(program.lex_keys), memo.place
 
     def prepare_costs(self) -> None:
         """Fill the cost tables (once): all parts are lowered, all terminals measured."""
@@ -222,6 +220,7 @@ class Binding:
             if self.costed:
                 for q in starts:
                     self.tier1.ends(q)
+            self.tier1.build_ahead(starts)
             self._add_lex(int(ctx[at.OUT3]), node)
         return starts
 
@@ -265,10 +264,13 @@ class Binding:
             expand = self.program.expand
             assert expand is not None
             expand(int(ctx[at.OUT0]))
-        elif status == at.NEED_LEX:
-            self._lex(ctx)
-        elif status == at.NEED_MANY:
-            self._supply_many(ctx)
+        elif status in (at.NEED_LEX, at.NEED_MANY):
+            if status == at.NEED_LEX:
+                self._lex(ctx)
+            else:
+                self._supply_many(ctx)
+            if self._places() == self._known:
+                return
         elif status == at.NEED_ROOM:
             self.room(int(ctx[at.OUT0]))
             return

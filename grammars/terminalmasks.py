@@ -378,6 +378,12 @@ class Tier1:
                 self._fresh = stamp
                 self.refresh(self.ctx)
 
+    def build_ahead(self, starts: list[int]) -> None:
+        """Compute entries that texts will come to from some start states of a lexer, where it is a small one."""
+        with self.store.lock:
+            for q in self._lexed.states_ahead(starts):
+                self.build(q, 0, -1)
+
     def _walk(
         self, q: int, low: int, high: int, limit: int, counted: bool = False, like: int = -1, known: Open | None = None,
         horizon: int = -1,

@@ -51,6 +51,7 @@ class Piece:
         self._numbers: dict[Label, int] = {}
         self._kind_of: dict[int, int] = {}
         self._blocked: dict[int, npt.NDArray[np.bool_] | None] = {}
+        self._never_next: dict[int, int] = {}
         self._numbered = 0
         self._chars = _LexChars(self)
         chars: Any = self._chars
@@ -137,10 +138,13 @@ class Piece:
 
     def _forbidden(self, number: int) -> int:
         """Classes of characters that every obligation of a label forbids to come next."""
-        full = self.lexicon.alphabet.full
-        for _, duty in self.labels[number]:
-            full &= sum(mask for mask, after in self.lexicon.duty_moves(duty) if after == BLOCKED)
-        return full
+        known = self._never_next.get(number)
+        if known is None:
+            known = self.lexicon.alphabet.full
+            for _, duty in self.labels[number]:
+                known &= sum(mask for mask, after in self.lexicon.duty_moves(duty) if after == BLOCKED)
+            self._never_next[number] = known
+        return known
 
 
 def _bits(terminals: Iterable[int]) -> int:
@@ -275,6 +279,10 @@ class LexTerminal:
         groups, targets = self.piece.row(state)
         viable = self.viable
         return groups, [target if become & viable else -1 for target, become in targets]
+
+    def is_between(self, state: int) -> bool:
+        """Whether a state lies between characters."""
+        return self.piece.bytes.character(state) >= 0
 
     def following(self, state: int) -> set[int]:
         """The targets of a state."""

@@ -17,10 +17,14 @@ from grammars.kernels.pointers import I32, I64, U8, U16, _i4, _u1
 
 
 @inner
-def _mark_tokens(marks, token, kind, dup):
+def _mark_tokens(marks, listed, count, token, kind, dup):
     while token >= 0:
         marks[token] = kind
+        if count < listed.size:
+            listed[count] = token
+        count += 1
         token = _i4(dup, token)
+    return count
 
 
 @inner
@@ -32,18 +36,19 @@ def _put_pair(out, items, label, node):
 
 @kernel
 def lexed(
-    address, kinds: U16, blocked: U8, large, marks: U16, seen: U8, out: I32, levels: I64, work: I64, holes: I64,
-    progress: I64,
+    address, kinds: U16, blocked: U8, large, marks: U16, listed: I32, seen: U8, out: I32, levels: I64, work: I64,
+    holes: I64, progress: I64,
 ):  # fmt: skip
     """Write for each token the kind of the state that it ends in to `marks` (uint16[32 W], zero before), and what comes
     below the nodes where a terminal ends to `out` (int32[n, 2]: label, node). `kinds`: of each state; `seen`: of each
-    kind whether it occurs.
+    kind whether it occurs; `listed` (int32[n]): the tokens that are marked, as far as there is room.
 
     A node there is a child of one where the terminal ends, by a byte that may follow the label: `blocked` (uint8[L *
     256]) has 1 where it may not. Where more than `large` nodes lie below such children, -1 - the parent instead.
     work: int64[n, 3], stretches of the trie: first node, end, state before it. holes: as `work`, becomes the stretches
-    whose state lacks its row: compute the rows and call again with these as work. progress: int64[3]: items, stretches
-    in `work`, and becomes the stretches in `holes`; where these have no room, nothing is valid: begin anew with more.
+    whose state lacks its row: compute the rows and call again with these as work. progress: int64[4]: items, stretches
+    in `work`, and becomes the stretches in `holes`; where these have no room, nothing is valid: begin anew with more;
+    tokens marked.
     levels: int64[2 * (longest + 2)]. Returns the number of items; where they exceed `out`: begin anew with more room.
     """
     ctx = _context(address)
@@ -51,6 +56,7 @@ def lexed(
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
     tsig, steady = _i64(ctx, TSIG), _i64(ctx, STEADY)
     items, depth, done, made, i = progress[0], 0, 0, 0, np.int64(0)
+    count = progress[3]
     levels[1] = 0
     while True:
         if depth == 0 and i >= levels[1]:
@@ -71,7 +77,7 @@ def lexed(
                 token = np.int64(_i4(ttok, j))
                 if token >= 0:
                     seen[kind] = 1
-                    _mark_tokens(marks, token, kind, dup)
+                    count = _mark_tokens(marks, listed, count, token, kind, dup)
             i = end
             continue
         s = np.int64(_i4(trans, state * 256 + _u1(tbyte, i)))
@@ -81,7 +87,7 @@ def lexed(
         word = _i4(info, s)
         if _i4(ttok, i) >= 0:
             seen[kinds[s]] = 1
-            _mark_tokens(marks, _i4(ttok, i), np.int64(kinds[s]), dup)
+            count = _mark_tokens(marks, listed, count, np.int64(_i4(ttok, i)), np.int64(kinds[s]), dup)
         if end == i + 1:
             i = end
             continue
@@ -115,7 +121,7 @@ def lexed(
         depth += 1
         levels[2 * depth], levels[2 * depth + 1] = s, end
         i += 1
-    progress[0], progress[2] = items, made
+    progress[0], progress[2], progress[3] = items, made, count
     return items
 
 
@@ -127,4 +133,13 @@ def alive_row(marks: U16, alive: U8, row: I32):
         for b in range(32):
             bits |= np.int64(alive[marks[32 * w + b]]) << b
         row[w] = np.int32(bits)
+    return 0
+
+
+@kernel
+def alive_tokens(tokens: I32, marks: U16, alive: U8, row: I32):
+    """As `alive_row`, of few tokens: `marks` (uint16[n]) are those of `tokens` (int32[n]); row: zero before."""
+    for k in range(tokens.size):
+        token = tokens[k]
+        row[token >> 5] |= np.int32(alive[marks[k]]) << np.int32(token & 31)
     return 0

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grammars import Grammar, Vocabulary, lexedmasks, library
+from grammars import Grammar, Matcher, Vocabulary, lexedmasks, library
 from grammars.automaton.lower_cfg import lower_lexed
 from grammars.automaton.terminals import TerminalStore
 from grammars.cfg.lark_grammar import read_lark
 from grammars.cfg.lexicon import Lexicon
 from grammars.cfg.patterns import read_pattern
 from grammars.cfg.terminals import LexTerminal, Piece
+from grammars.kernels.layout import NO_LIMIT
 from grammars.terminalmasks import Tier1
 from tests.grammars.cfg.lark_grammars import LARK_GRAMMARS
 from tests.grammars.kernels.test_masks import follow
@@ -104,17 +105,31 @@ def test_entries_equal_stepping(patterns: tuple[str, ...], data: st.DataObject) 
         place = states[-1] if states else start
     if place < 0 or not piece.become(place) & viable:
         return
-    store = TerminalStore()
-    tier = Tier1(store, vocab)
-    large, lexedmasks._LARGE = lexedmasks._LARGE, data.draw(st.sampled_from([2, 4096]), label="large")
-    try:
-        tier.build(store.state_of(LexTerminal(piece, viable, place), place), 0, -1)
-    finally:
-        lexedmasks._LARGE = large
-    entry = tier.entry.n // 8 - 1
-    expected, machine = set(), Expected(piece, viable, place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lexedmasks, "_LARGE", data.draw(st.sampled_from([2, 4096]), label="large"))
+        patch.setattr(lexedmasks, "_FEW", data.draw(st.sampled_from([1, 4096]), label="few"))
+        store = TerminalStore()
+        tier = Tier1(store, vocab)
+        made: dict[int, int] = {}
+        patch.setattr(tier.table, "enter", lambda q, low, high, limit, entry: made.__setitem__(q, entry))
+        q = store.state_of(LexTerminal(piece, viable, place), place)
+        if data.draw(st.booleans(), label="ahead"):
+            tier.build_ahead([q])
+        tier.build(q, 0, -1)
+    assert q in made
+    texts = [*words, b"", words[0]]
+    for state, entry in made.items():
+        owner = store.owner_of(state)
+        assert isinstance(owner, LexTerminal)
+        compare(tier, vocab, texts, Expected(piece, owner.viable, store.place_of(state)), entry)
+
+
+def compare(tier: Tier1, vocab: Vocabulary, texts: list[bytes], machine: Expected, entry: int) -> None:
+    """The row and the tries of an entry against stepping."""
+    piece = machine.terminal.piece
+    expected: set[int] = set()
     below: dict[int, dict[bytes, set[int]]] = {}
-    for token, word in enumerate([*words, b"", words[0]]):
+    for token, word in enumerate(texts):
         read = machine.read(word)
         if word and len(read) == len(word):
             expected.add(token)
@@ -131,6 +146,30 @@ def test_entries_equal_stepping(patterns: tuple[str, ...], data: st.DataObject) 
         for number, by in tries_of(tier, vocab, entry).items()
     }
     assert {number: by for number, by in found.items() if by} == below
+
+
+def test_a_small_lexer_has_its_entries_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first mask, no walk of the vocabulary is needed within a string or a word of JSON."""
+    more = [b"true", b'"a', b"1.5", b"\\u", b"</s>"]
+    vocab = Vocabulary.from_bytes([bytes((b,)) for b in range(256)] + more, eos_ids=[260])
+    grammar = Grammar(lower_lexed(*read_lark(library.load("json").text), TerminalStore()), {"kind": "lark"})
+    row = np.zeros(vocab.words, np.int32)
+    Matcher(grammar, vocab).fill_mask(row)
+    built: list[int] = []
+    build = Tier1.build
+
+    def counted(tier: Tier1, q: int, low: int, high: int, limit: int = NO_LIMIT) -> None:
+        built.append(q)
+        build(tier, q, low, high, limit)
+
+    monkeypatch.setattr(Tier1, "build", counted)
+    for text in (b'"a\\u00e9 b', b"-", b"tru", b"fals", b"nul"):
+        matcher = Matcher(grammar, vocab)
+        for size, byte in enumerate(text):
+            assert matcher.accept(byte)
+            built.clear()
+            matcher.fill_mask(row)
+            assert not built, text[: size + 1]
 
 
 @pytest.mark.parametrize("name", ["calculator", "keywords", "lookahead", "xml", "sql"])
