@@ -50,6 +50,7 @@ class Binding:
         self.used = 0
         self.lock = threading.RLock()
         self.costed = False
+        self.begun = False  # whether entries were made ahead of masks, and so the first mask is to be
         self.growth = 0
         self.ctx: Int64 = tier1_rows.ctx.copy()
         self.ctx[at.S_ANY] = program.free_spelling
@@ -220,7 +221,7 @@ class Binding:
             if self.costed:
                 for q in starts:
                     self.tier1.ends(q)
-            self.tier1.build_ahead(starts)
+            self.begun |= self.tier1.build_ahead(starts)
             self._add_lex(int(ctx[at.OUT3]), node)
         return starts
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grammars.automaton.arrays import address
+from grammars.errors import BudgetExceeded
 from grammars.kernels import layout as at
 from grammars.kernels.distance import distance, recost
 from grammars.kernels.masks import fill, recall
@@ -108,6 +109,14 @@ class Matcher:
         self._costed = self._binding.costed
         self._attach()
         self._states.append(self._drive(start))
+        if self._binding.begun:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Make the mask that every text begins with, once for a grammar: nothing of it is left to the first token."""
+        with suppress(BudgetExceeded):  # who asks for the mask is told
+            self.fill_mask(np.empty(self.vocab.words, np.int32))
+        self._binding.begun = False
 
     def _attach(self) -> None:
         """A context of its own, from the binding's template."""

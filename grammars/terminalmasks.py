@@ -378,11 +378,14 @@ class Tier1:
                 self._fresh = stamp
                 self.refresh(self.ctx)
 
-    def build_ahead(self, starts: list[int]) -> None:
-        """Compute entries that texts will come to from some start states of a lexer, where it is a small one."""
+    def build_ahead(self, starts: list[int]) -> bool:
+        """Compute entries that texts will come to from some start states of a lexer, where it is a small one; whether
+        there are any."""
         with self.store.lock:
-            for q in self._lexed.states_ahead(starts):
+            states = self._lexed.states_ahead(starts)
+            for q in states:
                 self.build(q, 0, -1)
+            return bool(states)
 
     def _walk(
         self, q: int, low: int, high: int, limit: int, counted: bool = False, like: int = -1, known: Open | None = None,

@@ -221,13 +221,18 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
     ignored = sum(1 << number for number in lexer.ignored)
     endings: list[int] = []
     blocks: dict[int, int] = {}
+    last = -1, 0  # the latest block, and of how many labels
+    components: dict[int, int] = {}  # by the identity of a key: to hash one takes longer than what else a node takes
 
     def block_for(start: int) -> int:
         """What follows each label that can come from a state on; what the parser cannot take it leaves out itself."""
+        nonlocal last
         if start not in blocks:
             for label in piece.labels[len(endings) :]:
                 endings.append(make_ending(label))
-            blocks[start] = program.block(endings)
+            if last[0] < 0 or last[1] != len(endings):
+                last = program.block(endings), len(endings)
+            blocks[start] = last[0]
         return blocks[start]
 
     def make_ending(label: tuple[tuple[int, int], ...]) -> int:
@@ -245,14 +250,17 @@ def _lexing(program: Program, table: LrTable, lexer: Lexer, store: TerminalStore
 
     keys = list(dict.fromkeys(key for context in lexer.contexts for key in context))
     for key in keys:  # tens of milliseconds at most, which the first masks would take otherwise
-        lexicon.component(*key)
+        components[id(key)] = lexicon.component(*key)
     program.parsers.append(Parser(table, len(program.parsers), lexer, start_of, keys))  # type: ignore[arg-type]
 
     def lex(_table: int, context: int, duty: int, possible: int) -> int:
         viable = possible & (1 << table.terminals) - 1 | ignored
         nodes = []
         for key in lexer.contexts[context]:
-            start = piece.start(lexicon.component(*key), duty)
+            component = components.get(id(key))
+            if component is None:
+                component = components[id(key)] = lexicon.component(*key)
+            start = piece.start(component, duty)
             here = viable & piece.become(start) if start >= 0 else 0
             if here:
                 q = store.start_of(LexTerminal(piece, here, start))
