@@ -67,7 +67,7 @@ class Binding:
         )  # fmt: skip
         self._tmp = np.zeros(vocab.words, np.int32)
         self._tests = np.zeros(vocab.words, np.int32)
-        self._room = np.array((0, 0, self.memo.keys.size // 2), np.int64)
+        self._room = np.array((0, 0, self.memo.keys.size // 2, 0, 0), np.int64)
         put_array(self.ctx, at.ROOM, self._room)
         put_array(self.ctx, at.TMP, self._tmp)
         put_array(self.ctx, at.TESTS, self._tests)
@@ -91,7 +91,7 @@ class Binding:
 
     def _forget(self) -> None:
         self.rows, self.memo = Rows(self.vocab.words), Table(256)
-        self._room[at.R_ROWS], self._room[at.R_MEMO] = 0, self.memo.keys.size // 2
+        self._room[:] = 0, 0, self.memo.keys.size // 2, 0, 0
         self.refresh()
 
     def refresh(self) -> None:

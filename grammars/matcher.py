@@ -36,7 +36,7 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 
-_ARENA = 2048
+_ARENA = 12288  # words; only those that are written to take memory
 _TEXT = 1024
 _FINISHED = 1
 _MANY_BYTES = 4 << 20

@@ -139,5 +139,9 @@ def punctuation(store: TerminalStore, mode: str) -> Punctuation:
         colon=store.start_of(TableTerminal(("colon", mode), *_colon(mode))),
         blanks=blanks,
     )
+    # each walk comes to these; asked for one by one they would cost a new walk each
+    for q in (*made.object_first, *made.object_next, *made.array_first, *made.array_next, made.colon):
+        if q:
+            store.fill_near(q)
     store.extras[("punctuation", mode)] = made
     return made

@@ -30,6 +30,7 @@ __all__ = ["FAR", "TableTerminal", "Terminal", "TerminalStore", "current_store"]
 
 _MAX_STATES = 1 << 18
 _ROWS, _CHUNK = 1 << 14, 64  # states that arrays can hold before they are replaced; made ready at a time
+_NEAR = 8  # rows of a terminal that is written out which are made before they are asked for
 _LETTERS = sum(1 << GROUP_OF_BYTE[ord(letter)] for letter in "0azAZ ")
 
 
@@ -325,15 +326,28 @@ class TerminalStore:
             row[byte] = known
         self._counts[0] = count
 
+    def fill_near(self, q: int) -> None:
+        """Compute the row of state q and those of the next few, of a terminal that is written out."""
+        with self.lock:
+            terminal, local = self.known_as(q)
+            ids, near = self._ids[terminal.key], [local]
+            for place in near:
+                self.fill(ids[place])
+                near += [target for target in terminal.edges[place].values() if target not in near]
+                if len(near) >= _NEAR:
+                    break
+            for place in near[1:_NEAR]:
+                if place in ids:
+                    self.fill(ids[place])
+
     def fill_all(self, q: int) -> None:
         """Compute the row of state q; where its terminal is written out, those of all states: much less for each."""
         with self.lock:
-            if not self.is_filled(q):
-                terminal = self.owner_of(q)
-                if isinstance(terminal, TableTerminal):
-                    self._fill_table(terminal)
-                else:
-                    self.fill(q)
+            terminal = self.owner_of(q)
+            if not isinstance(terminal, TableTerminal):
+                self.fill(q)
+            elif not self.is_filled(q) or len(self._ids[terminal.key]) < len(terminal.edges):
+                self._fill_table(terminal)
 
     def _fill_table(self, terminal: TableTerminal) -> None:
         """Add all states of a terminal that is written out, and compute their rows."""
@@ -352,7 +366,7 @@ class TerminalStore:
         targets = [states[target] for own in edges for target in own.values()]
         self.trans.data[256 * q : 256 * (q + len(new))] = -1
         for state in states:
-            if state < q:
+            if state < q and not self.is_filled(state):
                 self.trans.data[256 * state : 256 * state + 256] = -1
         self.trans.data[np.array(places, np.int64)] = np.array(targets, np.int32)
         labels = terminal.labels

@@ -42,3 +42,21 @@ def _bytes_ahead(ctx, mat, scr, base, count):
             else:
                 four |= bit
     return True, one, two, three, four
+
+
+@inner
+def _next_at_root(ctx, i, b, stop, one, two, three, four):
+    """The first child of the vocabulary's root from i (of byte b) on whose byte is one of 256 bits; `stop`: none.
+
+    The children lie far apart in memory: to go from one to the next costs more than the step.
+    """
+    rootc = _i32(ctx, ROOTC)
+    while b < 256:
+        bits = ((one if b < 64 else two) if b < 128 else (three if b < 192 else four)) >> (b & 63)
+        if bits == 0:
+            b = (b | 63) + 1
+            continue
+        if bits & 1 and _i4(rootc, b) >= i:
+            return np.int64(_i4(rootc, b))
+        b += 1
+    return np.int64(stop)

@@ -59,7 +59,7 @@ COUNTS  counts    [2] int64  states of the store, and how many there is room for
 SEEN    seen      [2*512] int64  distances of configurations found in this walk: keys, then values
 WANTS   wants     [.] int64  how many needs a walk under a parser has met; of each the status, OUT0.. and S_LEX0..
 CLOSED  closed    [.] int64  what follows the ends of tokens in this walk (see `parsed`)
-MKEY    mkey      [M] int64  memo keys, 0: free;  MVAL int64: address of a row, or DEEPER
+MKEY    mkey      [M] int64  memo keys, 0: free;  MVAL int64: address of a row (+ SHORT), or DEEPER
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ CLOSED, S_PARSED = 112, 118  # an address without a length; whether the program 
 S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
 
 # --- words of the ROOM array, shared by the matchers of a grammar
-R_NEXT, R_ROWS, R_MEMO = range(3)
+R_NEXT, R_ROWS, R_MEMO, R_SPARE, R_LEFT = range(5)  # R_SPARE: where the next short row goes, R_LEFT words of it
 
 # --- status codes: negative, so that offsets and counts can share the return value
 OK = 0
@@ -102,6 +102,7 @@ OP_PARSE, OP_LEX, OP_SHIFT = 15, 16, 17  # of LR parsers: begin one, read a term
 BOUNDARY, FINAL = 1 << 16, 1 << 17
 LABEL = 0xFFFF
 DEEPER = 1
+SHORT = 2  # of a memo value: the row is a list of its words that are not 0
 
 # --- arena header and frames
 M_TOP, M_CUR, M_MARK, M_LOOK, M_LEVEL, M_VOLATILE, M_STATUS, M_ACC, M_FUEL, M_EXACT = range(10)
@@ -149,4 +150,8 @@ SEED = 0x1F83D9ABFB41BD6B  # of the hashes of values, mixed with what the value 
 (V_STRING, V_NUMBER, V_ARRAY, V_OBJECT, V_PAIR, V_ZERO, V_NULL, V_FALSE, V_TRUE) = range(101, 110)
 WORK = 1024  # words at the start of the scratch array: work list of the closure
 CORRECTED = 512  # words after it: trie nodes whose tokens a declared key decides
-LEVELS = WORK + CORRECTED  # then 4 words a level of the walk, then configurations
+X_BEGUN = WORK + CORRECTED  # the greatest table of the objects begun since M_FRESH
+X_SET, X_SIZE, X_SEEN = X_BEGUN + 1, X_BEGUN + 2, X_BEGUN + 3  # of the set that is grown: place, size, and 64 bits
+SEEN_WORDS = 32  # in so many words, see `step._emit`
+FEW = 16  # configurations that are compared one by one
+LEVELS = X_SEEN + SEEN_WORDS  # then 4 words a level of the walk, then configurations

@@ -28,7 +28,8 @@ def _memo_key(ctx, mat, configurations, count, acc, level, look):
     for _ in range(count):
         q, n, f, c = mat[at], mat[at + 1], mat[at + 2], mat[at + 3]
         alike = _reach(ctx, q, 2) if q >= 0 else np.int64(-1)
-        h = _mix(_mix(h, alike if alike >= 0 else q), n)
+        around = h
+        h = _mix(_mix(1, alike if alike >= 0 else q), n)  # of each by itself: several at once
         if q >= 0:
             k = _i4(node, 4 * n + 3) if _i4(node, 4 * n) == OP_TERM else -1
             if k >= 0:
@@ -54,6 +55,7 @@ def _memo_key(ctx, mat, configurations, count, acc, level, look):
                     h = _mix(h, mat[f + F_AROUND])
                 break
             f = mat[f + F_PARENT]
+        h = _mix(around, h)
         at += CFG
     return h if h != 0 else 1
 
@@ -96,17 +98,71 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
         _remember_rise(ctx, mat, configurations, count, acc, level, closer, rise)
         rise = RISE_CLOSER + closer
     if keys[place] == 0:
-        store = carray(_pointer32(room[R_NEXT]), (words,))
-        for w in range(words):
-            store[w] = row[w]
-        values[place] = room[R_NEXT] | (rise << ADDRESS_BITS)
+        values[place] = _store(room, _i64(ctx, SCR), row, words) | (rise << ADDRESS_BITS)
         _fence()
         keys[place] = key
-        room[R_NEXT] += 4 * words
-        room[R_ROWS] -= 1
         room[R_MEMO] -= 1
     elif rise < before or (closer > 0 and before != RISE_UNKNOWN):
         values[place] = (values[place] & ((1 << ADDRESS_BITS) - 1)) | (rise << ADDRESS_BITS)
+
+
+@inner
+def _store(room, scr, row, words):
+    """Keep a row; its address. One of few words that are not 0 becomes a list of these: number, then (index, word).
+
+    Most masks within literals and keys are so: less to write to memory that was not touched before, and to copy.
+    """
+    some, w = np.int64(0), np.int64(0)
+    while w < words and LEVELS + 2 * (some + 64) <= scr.size:
+        stop = min(w + 64, words)
+        union = np.int64(0)
+        for k in range(w, stop):
+            union |= row[k]
+        if union != 0:
+            for k in range(w, stop):
+                if row[k] != 0:
+                    scr[LEVELS + 2 * some] = k
+                    scr[LEVELS + 2 * some + 1] = row[k]
+                    some += 1
+            if 4 * some + 4 > words:
+                break
+        w = stop
+    size = 2 * some + 2
+    if w < words or 2 * size > words:
+        address = room[R_NEXT]
+        store = carray(_pointer32(address), (words,))
+        for w in range(words):
+            store[w] = row[w]
+        room[R_NEXT] += 4 * words
+        room[R_ROWS] -= 1
+        return address
+    if room[R_LEFT] < size:
+        room[R_SPARE], room[R_LEFT] = room[R_NEXT], words
+        room[R_NEXT] += 4 * words
+        room[R_ROWS] -= 1
+    address = room[R_SPARE]
+    store = carray(_pointer32(address), (size,))
+    store[0] = some
+    for k in range(2 * some):
+        store[k + 2] = scr[LEVELS + k]
+    room[R_SPARE] += 4 * size
+    room[R_LEFT] -= size
+    return address | SHORT
+
+
+@inner
+def _write_row(row, address, words):
+    """Write a row that is kept."""
+    if address & SHORT:
+        for w in range(words):
+            row[w] = 0
+        some = np.int64(_i4(address - SHORT, 0))
+        for k in range(1, some + 1):
+            row[_i4(address - SHORT, 2 * k)] = _i4(address - SHORT, 2 * k + 1)
+    else:
+        known = carray(_pointer32(address), (words,))
+        for w in range(words):
+            row[w] = known[w]
 
 
 @inner
@@ -254,9 +310,7 @@ def _recall(ctx, mat, row, budget, configurations, count, acc, level):
                 for i in range(count):
                     dearest = max(dearest, mat[mat[configurations + CFG * i + 2] + F_COST])
             if budget < 0 or dearest + rise <= budget:
-                known = carray(_pointer32(value & ((1 << ADDRESS_BITS) - 1)), (words,))
-                for w in range(words):
-                    row[w] = known[w]
+                _write_row(row, value & ((1 << ADDRESS_BITS) - 1), words)
                 return 1
             return 2 if rise != RISE_UNKNOWN else 0
     return 0

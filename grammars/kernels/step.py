@@ -38,13 +38,37 @@ from grammars.kernels.values import (
 
 
 @inner
+def _bit_of(q, f, c):
+    """The bit of a configuration in X_SEEN."""
+    return (_mix(_mix(_mix(0, q), f), c) >> 40) & (64 * SEEN_WORDS - 1)
+
+
+@inner
 def _emit(mat, scr, base, count, q, n, f, c, d):
-    """Add a configuration to the set at `base` unless it is there."""
-    at = base
-    for _ in range(count):
-        if scr[at] == q and scr[at + 1] == n and scr[at + 2] == f and scr[at + 3] == c and scr[at + 4] == d:
-            return count
-        at += CFG
+    """Add a configuration to the set at `base` unless it is there.
+
+    Of a large set X_SEEN has a bit for each configuration (several may share it): one whose bit is not set is new.
+    A set grows from nothing, here alone, so at FEW it is read; and again where another one was grown in between.
+    """
+    new = False
+    if count >= FEW:
+        if count == FEW or scr[X_SET] != base or scr[X_SIZE] != count:
+            for w in range(SEEN_WORDS):
+                scr[X_SEEN + w] = 0
+            for k in range(count):
+                place = _bit_of(scr[base + CFG * k], scr[base + CFG * k + 2], scr[base + CFG * k + 3])
+                scr[X_SEEN + (place >> 6)] |= np.int64(1) << (place & 63)
+            scr[X_SET] = base
+            scr[X_SIZE] = count
+        place = _bit_of(q, f, c)
+        new = (scr[X_SEEN + (place >> 6)] >> (place & 63)) & 1 == 0
+    at = base + CFG * count
+    if not new:
+        at = base
+        for _ in range(count):
+            if scr[at] == q and scr[at + 1] == n and scr[at + 2] == f and scr[at + 3] == c and scr[at + 4] == d:
+                return count
+            at += CFG
     if at + CFG > scr.size:
         mat[M_STATUS] = GROW_SCR
         return count
@@ -56,6 +80,10 @@ def _emit(mat, scr, base, count, q, n, f, c, d):
     scr[at + 2] = f
     scr[at + 3] = c
     scr[at + 4] = d
+    if count >= FEW:
+        place = _bit_of(q, f, c)
+        scr[X_SEEN + (place >> 6)] |= np.int64(1) << (place & 63)
+        scr[X_SIZE] = count + 1
     return count + 1
 
 
@@ -65,7 +93,7 @@ def _close(ctx, mat, scr, n, f, base, count):
     node = _i32(ctx, NODE)
     roots = _i32(ctx, ROOTS)
     if count == 0:
-        mat[M_FRESH] = mat[M_TOP]
+        mat[M_FRESH], scr[X_BEGUN] = mat[M_TOP], -1
     scr[0] = n
     scr[1] = f
     sp = 2
@@ -142,8 +170,9 @@ def _close(ctx, mat, scr, n, f, base, count):
                 scr[sp + 1] = f
                 sp += 2
         elif op == OP_OBJ:
-            if _joined(ctx, mat, scr, base, count, a, f) == 0:
+            if a > scr[X_BEGUN] or _joined(ctx, mat, scr, base, count, a, f) == 0:
                 g = _new_object(ctx, mat, a, f)
+                scr[X_BEGUN] = max(scr[X_BEGUN], a)
                 scr[sp] = _i4(roots, mat[g + F_FLAGS] & 3)
                 scr[sp + 1] = g
                 sp += 2
@@ -446,7 +475,7 @@ def _step(ctx, mat, scr, base, count, b, out, declared_only):
     node = _i32(ctx, NODE)
     mat[M_ACC] = 0
     mat[M_FUEL] -= count
-    mat[M_FRESH] = mat[M_TOP]
+    mat[M_FRESH], scr[X_BEGUN] = mat[M_TOP], -1
     produced = 0
     at = base
     for _ in range(count):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grammars.kernels.ahead import _bytes_ahead
+from grammars.kernels.ahead import _bytes_ahead, _next_at_root
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
 from grammars.kernels.entries import _allow, _forbid_subtree, _tier1, _unite
@@ -111,6 +111,8 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                 looked = np.int64(at)
             if narrow:
                 stop = scr[at + 2]
+                if start == 0 and depth == 0 and not merged:
+                    i = _next_at_root(ctx, i, np.int64(_u1(tbyte, i)), stop, one, two, three, four)
                 while i < stop:
                     b = _u1(tbyte, i)
                     bits = (one if b < 64 else two) if b < 128 else (three if b < 192 else four)

@@ -80,3 +80,20 @@ def test_a_mode_is_built_once() -> None:
     store = TerminalStore()
     assert punctuation(store, "any") is punctuation(store, "any")
     assert punctuation(store, "any") != punctuation(store, "default")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_made_before_are_those_that_are_asked_for(mode: str) -> None:
+    store = TerminalStore()
+    marks = punctuation(store, mode)
+    for q in (*marks.object_first[1:], *marks.object_next[1:], *marks.array_first[1:], *marks.array_next[1:]):
+        assert store.is_filled(q)
+        before = row_of(store, q).tolist()
+        store.fill_all(q)
+        assert row_of(store, q).tolist() == before
+        todo, seen = [q], {q}
+        while todo:  # all rows are there, also of those states that were not made before
+            for target in set(row_of(store, todo.pop()).tolist()) - {-1} - seen:
+                assert store.is_filled(target)
+                seen.add(target)
+                todo.append(target)
