@@ -36,8 +36,9 @@ _LOOK_UP = 12  # frames between a processor and that loop, at most
 class _Beginnings:
     """The pre-hook of a model: when did its last pass begin, by thread."""
 
-    def __init__(self, model: Any) -> None:
-        self._events: dict[int, tuple[int, torch.cuda.Event]] = {}  # thread -> stream, event
+    def __init__(self, model: Any, device: torch.device) -> None:
+        self.device = device  # where the ids are
+        self._events: dict[int, tuple[torch.cuda.Stream, torch.cuda.Event]] = {}  # by thread
         self._fresh: set[int] = set()
         self.readers: weakref.WeakSet[IdsReader] = weakref.WeakSet()
         self._handle = model.register_forward_pre_hook(self)
@@ -49,10 +50,11 @@ class _Beginnings:
             self._handle.remove()
             _known.pop(model, None)
             return
-        thread, stream = threading.get_ident(), torch.cuda.current_stream()
-        _, event = self._events.get(thread) or (0, torch.cuda.Event())
+        thread, stream = threading.get_ident(), torch.cuda.current_stream(self.device)
+        known = self._events.get(thread)
+        event = known[1] if known is not None and known[0] == stream else torch.cuda.Event()
         event.record(stream)
-        self._events[thread] = stream.cuda_stream, event
+        self._events[thread] = stream, event
         self._fresh.add(thread)
 
     def take(self, stream: torch.cuda.Stream) -> torch.cuda.Event | None:
@@ -62,7 +64,7 @@ class _Beginnings:
             return None
         self._fresh.discard(thread)
         known, event = self._events[thread]
-        return event if known == stream.cuda_stream else None
+        return event if known == stream else None  # device and stream: the default stream is 0 on every device
 
     def __deepcopy__(self, memo: Any) -> Any:
         return _nothing  # a copy of the model is another model
@@ -145,7 +147,8 @@ class IdsReader:
         if _is_compiled(model, local(frame, "model_forward")):
             return None
         if model not in _known:
-            _known[model] = _Beginnings(model)
+            _known[model] = _Beginnings(model, device)
+        _known[model].device = device
         _known[model].readers.add(self)
         self._models[thread] = weakref.ref(model)
         return _known[model].take(stream)

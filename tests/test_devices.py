@@ -16,10 +16,11 @@ import torch
 
 import guided
 from guided.generation import generate
-from processors.kernels import EMPTY, Masker, apply_rows_plain
+from processors.kernels import EMPTY, Masker
 from tests.guided.drafters.test_drafters import MADE, PATTERN, VOCABULARY
+from tests.processors.kernels.triton_cases import check
 from tests.processors.methods import METHODS, Method
-from tests.processors.test_conformance import MODES, NEW, PROMPTS, alone
+from tests.processors.test_conformance import MODES, NEW, PROMPTS, check_alone
 from tests.processors.tiny import llama, models_on
 from tests.processors.toys import EOS, PAD, Lists, spell, toy_list, toy_vocabulary
 
@@ -34,30 +35,8 @@ def batch(prompts: list[list[int]], device: str = DEVICE) -> dict[str, torch.Ten
     return {"input_ids": torch.tensor(ids, device=device), "attention_mask": torch.tensor(mask, device=device)}
 
 
-def bits(scores: torch.Tensor) -> torch.Tensor:
-    return scores.contiguous().view(torch.int16 if scores.element_size() == 2 else torch.int32)
-
-
 def test_triton_kernel_gives_the_bits_of_the_definition() -> None:
-    from processors.kernels.gpu import apply_rows_triton
-
-    random = np.random.default_rng(5)
-    for trial in range(120):
-        width = int(random.choice([1, 31, 32, 33, 100, 4095, 4096, 4097, 9000, 128256]))
-        count, words = int(random.integers(1, 9)), (width + 31) // 32 + trial % 2
-        dtype = [torch.float32, torch.float16, torch.bfloat16][trial % 3]
-        scores = torch.from_numpy(random.normal(size=(count, width + 5))).to(dtype)[:, :width]
-        scores[torch.from_numpy(random.random((count, width)) < random.choice([0.0, 0.3, 1.0]))] = float("-inf")
-        scores[:, ::7] = random.choice([1.0, float("nan"), float("inf"), float("-inf")])
-        rows = random.integers(-(2**31), 2**31, (count, words)).astype(np.int32)
-        rows[random.random((count, words)) < 0.5] = 0
-        rows[: trial % 4] = 0
-        given = torch.from_numpy(rows), torch.from_numpy(random.random(count) < 0.3)
-        expected, expected_revived = apply_rows_plain(scores, *given)
-        revived = torch.zeros(count, dtype=torch.int8, pin_memory=True)
-        got = apply_rows_triton(scores.cuda(), given[0].cuda(), given[1].view(torch.int8).cuda(), revived)
-        assert torch.equal(bits(got.cpu()), bits(expected)), (trial, width, words, dtype)
-        assert torch.equal(revived.bool(), expected_revived), trial
+    check(DEVICE, 120)
 
 
 @pytest.mark.parametrize("backend", [None, "plain"])
@@ -141,22 +120,7 @@ def test_a_method_says_the_same(method: Method, mode: str) -> None:
         spy = Spy(method.make(PROMPTS))
         torch.manual_seed(11)
         llama().generate(**batch(PROMPTS), logits_processor=[spy], max_new_tokens=NEW, **MODES[mode])
-    width, checked = max(map(len, PROMPTS)), 0
-    known: dict[tuple[int, ...], torch.Tensor] = {}
-    for ids, scores, out in spy.calls:
-        each = len(ids) // len(PROMPTS)
-        for r, row in enumerate(ids.tolist()):
-            known[(r // each, *row[width:])] = scores[r]
-        for r, row in enumerate(ids.tolist()):
-            tail = row[width:]
-            if EOS in tail or len(tail) not in (0, 3, NEW - 1):
-                continue
-            at = lambda length, r=r, tail=tail, each=each: known[(r // each, *tail[:length])]  # noqa: E731
-            expected = alone(method, PROMPTS[r // each], tail, at)
-            assert torch.equal(out[r].isfinite(), expected.isfinite())
-            torch.testing.assert_close(out[r], expected, atol=2e-4, rtol=1e-4)
-            checked += 1
-    assert checked >= 3
+    check_alone(method, spy.calls, atol=2e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("mode", MODES)

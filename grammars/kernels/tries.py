@@ -154,14 +154,9 @@ def merge(
     low = np.int64(0) if whole else used
     children = np.int64(0) if whole else used
     for k in range(children):
-        x = pool[k]
-        y = x + 1
-        while y < _i4(tend, x):
-            if used >= pool.size:
-                return -1
-            pool[used] = y
-            used += 1
-            y = _i4(tend, y)
+        used = _list_children(pool, used, pool[k], tend)
+        if used < 0:
+            return -1
     if not _sort_by_byte(pool, low, used, tbyte):
         return -1
     work[0], work[1], work[2], work[3] = low, used, 0, low
@@ -195,18 +190,27 @@ def merge(
         work[at] = stop_run
         low = used
         for k in range(run, stop_run):
-            y = pool[k] + 1
-            while y < _i4(tend, pool[k]):
-                if used >= pool.size:
-                    return -1
-                pool[used] = y
-                used += 1
-                y = _i4(tend, y)
+            used = _list_children(pool, used, pool[k], tend)
+            if used < 0:
+                return -1
         if not _sort_by_byte(pool, low, used, tbyte):
             return -1
         depth += 1
         work[at + 4], work[at + 5], work[at + 6], work[at + 7] = low, used, nodes, low
         nodes += 1
+
+
+@inner
+def _list_children(pool, used, x, tend):
+    """Put the children of node x behind pool[:used]; the new length, or -1: too little room."""
+    y = x + 1
+    while y < _i4(tend, x):
+        if used >= pool.size:
+            return np.int64(-1)
+        pool[used] = y
+        used += 1
+        y = _i4(tend, y)
+    return used
 
 
 @inner

@@ -62,7 +62,8 @@ def apply_rows_triton(
     out = torch.empty((count, width), dtype=scores.dtype, device=scores.device)
     if count and width:
         words, stride = rows.shape[1], scores.stride(0)
-        _mask_rows[(count,)](
-            scores, rows, untouched, out, revived, width, words, stride, BLOCK=BLOCK, num_warps=WARPS
-        )
+        with torch.cuda.device_of(scores):  # Triton launches on the current device, wherever the tensors are
+            _mask_rows[(count,)](
+                scores, rows, untouched, out, revived, width, words, stride, BLOCK=BLOCK, num_warps=WARPS
+            )
     return out

@@ -72,29 +72,33 @@ def alone(method: Method, prompt: list[int], tail: list[int], row: Callable[[int
     return out
 
 
-@all_methods
-@pytest.mark.parametrize("mode", MODES)
-def test_every_row_is_answered_as_if_it_were_alone(method: Method, mode: str) -> None:
-    """Batch = single, left-padded = unpadded, cached = uncached, beams and several sequences follow their prefix."""
-    spy = Spy(method.make(PROMPTS))
-    generate([spy], PROMPTS, **MODES[mode])
-    width = max(map(len, PROMPTS))
+def check_alone(method: Method, calls: list[Any], atol: float, rtol: float) -> None:
+    """A sample of the rows of `calls` (ids, scores, answer), asked again alone; rows of a call share one code path."""
+    width, checked = max(map(len, PROMPTS)), 0
     known: dict[tuple[int, ...], torch.Tensor] = {}
-    checked = 0
-    for ids, scores, out in spy.calls:
+    for ids, scores, out in calls:
         each = len(ids) // len(PROMPTS)
         for r, row in enumerate(ids.tolist()):
             known[(r // each, *row[width:])] = scores[r]
         for r, row in enumerate(ids.tolist()):
             tail = row[width:]
             if EOS in tail or (len(tail) not in (0, 3, NEW - 1) or r % each == 1):
-                continue  # a sample of rows; all rows of a call share one code path
+                continue
             at = lambda length, r=r, tail=tail, each=each: known[(r // each, *tail[:length])]  # noqa: E731
             expected = alone(method, PROMPTS[r // each], tail, at)
             assert torch.equal(out[r].isfinite(), expected.isfinite())
-            torch.testing.assert_close(out[r], expected, atol=2e-5, rtol=1e-5)
+            torch.testing.assert_close(out[r], expected, atol=atol, rtol=rtol)
             checked += 1
     assert checked >= 3
+
+
+@all_methods
+@pytest.mark.parametrize("mode", MODES)
+def test_every_row_is_answered_as_if_it_were_alone(method: Method, mode: str) -> None:
+    """Batch = single, left-padded = unpadded, cached = uncached, beams and several sequences follow their prefix."""
+    spy = Spy(method.make(PROMPTS))
+    generate([spy], PROMPTS, **MODES[mode])
+    check_alone(method, spy.calls, atol=2e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,11 @@ def test_ids_on_the_host_are_read_as_they_are(dtype: torch.dtype) -> None:
 
 
 class FakeStream:
-    cuda_stream = 5
+    def __init__(self, stream: int = 0, device: int = 0) -> None:
+        self.key = (stream, device)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FakeStream) and self.key == other.key
 
 
 class FakeEvent:
@@ -64,7 +68,7 @@ def test_the_event_of_a_pass_is_taken_once_and_by_its_thread(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: FakeStream())
     monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
     model, stream, reader = torch.nn.Linear(2, 2), FakeStream(), IdsReader()
-    beginnings = reading._known[model] = reading._Beginnings(model)
+    beginnings = reading._known[model] = reading._Beginnings(model, torch.device("cpu"))
     beginnings.readers.add(reader)
     assert beginnings.take(stream) is None  # type: ignore[arg-type]
     model(torch.zeros(1, 2))
@@ -75,15 +79,14 @@ def test_the_event_of_a_pass_is_taken_once_and_by_its_thread(monkeypatch: pytest
     assert elsewhere == [None]
     assert beginnings.take(stream) is not None  # type: ignore[arg-type]
     assert beginnings.take(stream) is None  # type: ignore[arg-type]
-    model(torch.zeros(1, 2))
-    other = FakeStream()
-    other.cuda_stream = 6
-    assert beginnings.take(other) is None  # type: ignore[arg-type]
+    for other in (FakeStream(6), FakeStream(0, device=1)):
+        model(torch.zeros(1, 2))
+        assert beginnings.take(other) is None  # type: ignore[arg-type]
 
 
 def test_the_hook_leaves_the_model_when_nobody_reads_and_copies_do_without() -> None:
     model, reader = torch.nn.Linear(2, 2), IdsReader()
-    beginnings = reading._known[model] = reading._Beginnings(model)
+    beginnings = reading._known[model] = reading._Beginnings(model, torch.device("cpu"))
     beginnings.readers.add(reader)
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert twin not in reading._known

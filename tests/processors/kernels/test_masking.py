@@ -108,31 +108,7 @@ def test_gradients_pass_through_allowed_tokens() -> None:
     assert scores.grad is not None and scores.grad.nonzero()[:, 1].tolist() == [0, 1, 3]
 
 
-TRITON_CASES = """
-import numpy as np, torch
-from processors.kernels.gpu import apply_rows_triton
-from processors.kernels.plain import apply_rows_plain
-random = np.random.default_rng(5)
-for trial in range(40):
-    count, width = int(random.integers(1, 4)), int(random.choice([1, 31, 32, 33, 100, 4095, 16384, 16385, 33000]))
-    words = int(random.choice([(width + 31) // 32, (width + 31) // 32 + 2, max(1, width // 64)]))
-    dtype = [torch.float32, torch.float16, torch.bfloat16][trial % 3]
-    scores = torch.from_numpy(random.normal(size=(count, width + 5))).to(dtype)[:, :width]
-    scores[torch.from_numpy(random.random((count, width)) < random.choice([0.0, 0.3, 1.0]))] = float("-inf")
-    scores[:, ::7] = random.choice([1.0, float("nan"), float("inf"), float("-inf")])
-    rows = random.integers(-(2**31), 2**31, (count, words)).astype(np.int32)
-    rows[random.random((count, words)) < 0.5] = 0
-    if trial % 4 == 0:
-        rows[0] = 0
-    args = torch.from_numpy(rows), torch.from_numpy(random.random(count) < 0.3)
-    revived = torch.zeros(count, dtype=torch.int8)
-    got = apply_rows_triton(scores, args[0], args[1].view(torch.int8), revived)
-    expected, expected_revived = apply_rows_plain(scores, *args)
-    kind = torch.int16 if scores.element_size() == 2 else torch.int32
-    assert torch.equal(got.view(kind), expected.contiguous().view(kind)), (trial, width, words, dtype)
-    assert torch.equal(revived.bool(), expected_revived), trial
-print("same bits")
-"""
+TRITON_CASES = "from tests.processors.kernels.triton_cases import check; check('cpu', 40); print('same bits')"
 
 
 def test_triton_kernel_in_its_interpreter() -> None:
