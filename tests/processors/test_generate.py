@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -33,6 +34,7 @@ class Mode:
     extra: Callable[[], dict[str, Any]] = field(default=dict)
 
 
+# Drafting leaves marks on an assistant (how many tokens it drafts): each run has one of its own.
 MODES = [
     Mode("greedy", {}),
     Mode("sampling", {"do_sample": True}),
@@ -49,9 +51,9 @@ MODES = [
     Mode("static cache", {"cache_implementation": "static", "disable_compile": True}),
     Mode("prompt lookup", {"prompt_lookup_num_tokens": 4}),
     Mode("sampled prompt lookup", {"prompt_lookup_num_tokens": 4, "do_sample": True}),
-    Mode("assistant", {}, extra=lambda: {"assistant_model": llama(seed=7)}),
-    Mode("assistant of equal mind", {}, extra=lambda: {"assistant_model": llama()}),
-    Mode("sampled assistant", {"do_sample": True}, extra=lambda: {"assistant_model": llama(seed=7)}),
+    Mode("assistant", {}, extra=lambda: {"assistant_model": copy.deepcopy(llama(7))}),
+    Mode("assistant of equal mind", {}, extra=lambda: {"assistant_model": copy.deepcopy(llama())}),
+    Mode("sampled assistant", {"do_sample": True}, extra=lambda: {"assistant_model": copy.deepcopy(llama(7))}),
     Mode("embeddings", {}, inputs="embeddings"),
     Mode("embeddings, beams", {"num_beams": 2}, inputs="embeddings"),
     Mode("encoder-decoder", {}, prompts=2, model=t5),
