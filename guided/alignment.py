@@ -47,7 +47,8 @@ def transfer_q(
     `policy`           an aligned model (or the one that generates); it finishes the text for each of the `top_k` tokens
     `reward`           function of a list of texts giving a number each, or `guided.classifier_reward(model, tokenizer)`
     `alpha`            reward units a nat: small follows the reward, large the model; inf switches the method off
-    `max_rollout`      tokens of a completion; the reward sees it cut there, so give it room to end. 0 is ARGS
+    `max_rollout`      tokens of a completion; the reward sees it cut there, so give it room to end. 0 is ARGS. Under a
+                       constraint the shortest end follows: every completion is a whole valid text, where this can be
     `rollouts`         completions for each candidate: 1 is greedy, more are drawn at `rollout_temperature`
     `baseline_reward`  the reward that `policy` was trained for, with KL strength `beta`, if that is another one:
                        indirect transfer, Q = E[w r] / E[w] with w = exp((r - r_BL) / beta); needs `rollouts` > 1
@@ -55,14 +56,14 @@ def transfer_q(
     `normalize`        "zscore": rewards in standard deviations of a step's candidates
     `stride`           every so many tokens; in between the model goes on alone
 
-    Under a constraint every completion is a whole valid text, budgeted to `max_rollout` tokens where it can be. Each
-    object serves any number of generations, batches, beams.
+    Each object serves any number of generations, batches, beams.
 
     >>> aligned = guided.transfer_q(policy=model, reward=lambda texts: [-len(t) for t in texts])  # doctest: +SKIP
     >>> model.generate(**inputs, logits_processor=guided.json(schema) + aligned)  # doctest: +SKIP
 
-    Cost a token: one pass of the policy, and `max_rollout` passes of at most top_k * rollouts rows, and the rewards of
-    new texts. Errors: `GenerationError` for settings out of range and for rewards that are no numbers.
+    Cost a token: one pass of the policy, and `max_rollout` passes (and those of the shortest end) of at most
+    top_k * rollouts rows, and the rewards of new texts. Errors: `GenerationError` for settings out of range and for
+    rewards that are no numbers.
     """
     tokenizer = _decoder(tokenizer)
     judged = as_reward(reward, tokenizer, text)

@@ -8,16 +8,19 @@ Two rewards, each for free text and for a JSON document under a constraint:
     at the end   only whole texts are judged. Free text: 1 if it has ended in time, 2 if with "!"; JSON: 1 for three
                  stars out of five, less by half for each star more or less, 0 as long as the document is not closed
 
-Methods: plain sampling, ARGS and Transfer Q* with the same top_k and alpha, all sampled at temperature 1. Transfer Q*
-runs max_rollout + 1 passes a token besides the model's own, so at equal compute the others may draw max_rollout + 2
-texts and keep the best by the reward itself ("best of"). Means over prompts with 95% intervals by bootstrap
-over prompts, and of the paired difference. Settings were chosen on other subjects (`--tune`).
+Methods: plain sampling, ARGS and Transfer Q* with the same top_k and alpha, all sampled at temperature 1. At equal
+compute the others may draw several texts and keep the best by the reward itself: as many as Transfer Q* makes passes a
+token (what is waited for where the rollouts fit a device), or as many as it runs tokens through the model for each
+that it writes (arithmetic). Both are counted; the best of n is the mean over all choices of n among the texts drawn.
+Means over prompts with 95% intervals by bootstrap over prompts, and of the paired difference. Settings were chosen on
+other subjects (`--tune`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import time
 from pathlib import Path
@@ -35,9 +38,15 @@ SUBJECTS = [
     "a rainy day", "your neighbour's dog", "the new bridge", "breakfast", "an old violin", "the night train",
     "a lost umbrella", "the garden in June", "a school trip", "the harbour", "a broken clock", "the first snow",
     "a long letter", "the city library", "a mountain path", "the evening news",
+    "a bus stop", "the village school", "a bowl of soup", "the lighthouse", "an empty chair", "the spring market",
+    "a pair of boots", "the kitchen window", "a street musician", "the old oak", "a night at the cinema",
+    "the swimming pool", "a train ticket", "the neighbour's cat", "a sandwich", "the museum",
 ]  # fmt: skip
-OTHERS = ["a walk by the river", "the bakery on the corner", "my first bicycle", "a cup of tea", "the old theatre",
-          "moving house"]  # fmt: skip
+OTHERS = [
+    "a walk by the river", "the bakery on the corner", "my first bicycle", "a cup of tea", "the old theatre",
+    "moving house", "a paper boat", "the town square", "a wool coat", "the fish market", "a wooden table",
+    "the last bus", "an apple tree", "the hotel lobby", "a radio play", "the barber's shop",
+]  # fmt: skip
 KIND = set("good great love lovely happy joy beautiful wonderful nice best bright delicious friendly warm kind "
            "perfect amazing fun pleasant excellent enjoy charming peaceful".split())  # fmt: skip
 UNKIND = set("bad sad hate ugly awful terrible worst dark cold angry poor boring broken lost fear unpleasant "
@@ -100,7 +109,10 @@ def main() -> None:
     parser.add_argument("--top-k", type=int, default=4)
     parser.add_argument("--max-rollout", type=int, default=4)
     parser.add_argument("--rollouts", type=int, default=1, help="of each candidate; several are drawn, one is greedy")
+    parser.add_argument("--indirect", type=float, metavar="BETA", help="for a policy trained for no reward: r_BL = 0")
     parser.add_argument("--texts", type=int, default=1, help="of Transfer Q* for each prompt")
+    parser.add_argument("--draws", type=int, help="of the others; otherwise as many tokens as Transfer Q* runs for one")
+    parser.add_argument("--batch", type=int, default=8, help="prompts at a time")
     parser.add_argument("--alpha", type=float, default=0.1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tune", action="store_true", help="on other subjects, few of them")
@@ -113,49 +125,87 @@ def main() -> None:
         for method in METHODS:
             name = f"{task}/{method}"
             if given.only is None or name in given.only or task in given.only:
-                record[name] = run(loaded, task, method, given)
+                draws = given.texts
+                if method != "transfer_q":
+                    draws = given.draws or math.ceil(record[f"{task}/transfer_q"]["tokens"])
+                record[name] = run(loaded, task, method, draws, given)
                 given.out.write_text(json.dumps(record, indent=1))
                 report(record)
 
 
-def run(loaded: Any, task: str, method: str, given: Any) -> dict[str, Any]:
+def run(loaded: Any, task: str, method: str, draws: int, given: Any) -> dict[str, Any]:
     prompt, schema, judge = TASKS[task]
     SCHEMA["properties"]["review"]["maxLength"] = given.review
     model, tokenizer = loaded.model, loaded.tokenizer
     tokenizer.padding_side = "left"
     subjects = OTHERS if given.tune else SUBJECTS[: given.prompts]
-    turns = [[{"role": "user", "content": prompt.format(subject)}] for subject in subjects]
-    inputs = tokenizer.apply_chat_template(
-        turns, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
-    ).to(model.device)
-    draws = given.texts if method == "transfer_q" else given.max_rollout + 2
     reward = Whole(judge, tokenizer)
-    steer: dict[str, Any] = {"top_k": given.top_k}
-    processor: Any = []
-    if schema is not None:
-        processor = guided.json(
-            schema, tokenizer=tokenizer, model=model, max_new_tokens=given.tokens, whitespace="compact"
-        )
-    if method == "args":
-        ends = [model.generation_config.eos_token_id]
-        processor = processor + guided.args(reward, tokenizer=tokenizer, weight=1 / given.alpha, eos_ids=ends, **steer)
-    if method == "transfer_q":
-        steer |= {"alpha": given.alpha, "max_rollout": given.max_rollout, "rollouts": given.rollouts}
-        processor = processor + guided.transfer_q(policy=model, reward=reward, tokenizer=tokenizer, **steer)
     torch.manual_seed(0)
+    work = Work(model)
+    texts, lengths, steps = [], [], 0
     begin = time.process_time()
-    out = model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=given.tokens, num_return_sequences=draws,
-                         logits_processor=processor)  # fmt: skip
+    for at in range(0, len(subjects), given.batch):
+        turns = [[{"role": "user", "content": prompt.format(each)}] for each in subjects[at : at + given.batch]]
+        inputs = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
+        ).to(model.device)
+        out = model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=given.tokens,
+                             num_return_sequences=draws,
+                             logits_processor=_processor(loaded, method, schema, reward, given))  # fmt: skip
+        out = out[:, inputs["input_ids"].shape[1] :].cpu()
+        steps += out.shape[1]
+        written = [_upto(row, model.generation_config.eos_token_id) for row in out]
+        lengths += map(len, written)
+        texts += reward.texts(torch.empty(0), written)
     seconds = time.process_time() - begin
-    written = [_upto(row, model.generation_config.eos_token_id) for row in out[:, inputs["input_ids"].shape[1] :].cpu()]
-    texts = reward.texts(torch.empty(0), written)
     if schema is not None:
         from jsonschema import validate
 
         for text in texts:
             validate(json.loads(text.removesuffix("<|im_end|>")), schema)
-    rewards = np.array(judge(texts)).reshape(-1, draws)
-    return {"rewards": rewards.tolist(), "cpu_seconds": seconds, "texts": texts[:: max(1, draws)]}
+    return {
+        "rewards": np.array(judge(texts)).reshape(-1, draws).tolist(),
+        "cpu_seconds": seconds,
+        "passes": work.stop() / steps,
+        "tokens": work.tokens / sum(lengths),
+        "texts": texts[::draws],
+    }
+
+
+def _processor(loaded: Any, method: str, schema: dict[str, Any] | None, reward: Whole, given: Any) -> Any:
+    model, tokenizer = loaded.model, loaded.tokenizer
+    processor: Any = []
+    if schema is not None:
+        processor = guided.json(
+            schema, tokenizer=tokenizer, model=model, max_new_tokens=given.tokens, whitespace="compact"
+        )
+    steer: dict[str, Any] = {"top_k": given.top_k}
+    if method == "args":
+        ends = [model.generation_config.eos_token_id]
+        return processor + guided.args(reward, tokenizer=tokenizer, weight=1 / given.alpha, eos_ids=ends, **steer)
+    if method == "transfer_q":
+        steer |= {"alpha": given.alpha, "max_rollout": given.max_rollout, "rollouts": given.rollouts}
+        if given.indirect is not None:
+            steer |= {"baseline_reward": lambda texts: [0.0] * len(texts), "beta": given.indirect}
+        return processor + guided.transfer_q(policy=model, reward=reward, tokenizer=tokenizer, **steer)
+    return processor
+
+
+class Work:
+    """Counts a model's forward calls, and the tokens in them other than prompts."""
+
+    def __init__(self, model: Any) -> None:
+        self.passes = self.tokens = 0
+        self._handle = model.register_forward_hook(self._count, with_kwargs=True)
+
+    def _count(self, module: Any, args: Any, kwargs: Any, out: Any) -> None:
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        self.passes += 1
+        self.tokens += ids.shape[0] * (1 if ids.shape[1] > 8 else ids.shape[1])
+
+    def stop(self) -> int:
+        self._handle.remove()
+        return self.passes
 
 
 def _upto(row: torch.Tensor, end: int) -> torch.Tensor:
@@ -164,8 +214,15 @@ def _upto(row: torch.Tensor, end: int) -> torch.Tensor:
     return row if not len(places) else row[: int(places[0]) + 1]
 
 
+def best_of(rewards: np.ndarray[Any, Any], n: int) -> np.ndarray[Any, Any]:
+    """[prompts, draws] -> [prompts]: the largest of n rewards, in the mean over all choices of n among the draws."""
+    draws = rewards.shape[1]
+    odds = [math.comb(place, n - 1) / math.comb(draws, n) for place in range(draws)]  # that the largest stands there
+    return np.sort(rewards, axis=1) @ np.array(odds)
+
+
 def report(record: dict[str, Any]) -> None:
-    print("| task | method | mean reward (95%) | best of (95%) | Transfer Q* ahead of mean | ahead of best |")
+    print("| task | method | mean reward (95%) | best of, by passes | best of, by tokens | Transfer Q* ahead of each |")
     print("|---|---|---|---|---|---|")
     for task in TASKS:
         own = record.get(f"{task}/transfer_q")
@@ -173,15 +230,21 @@ def report(record: dict[str, Any]) -> None:
             if (found := record.get(f"{task}/{method}")) is None:
                 continue
             rewards = np.array(found["rewards"])
-            mean, best = rewards.mean(1), rewards.max(1)
-            cells = [shown(mean, 2), shown(best, 2) if rewards.shape[1] > 1 else ""]
-            if own is not None and method != "transfer_q":
-                reached = np.array(own["rewards"]).mean(1)
-                for other in (mean, best):
-                    difference, low, high = interval(reached - other)
-                    cells.append(f"{difference:+.2f} [{low:+.2f}, {high:+.2f}]")
+            if method == "transfer_q" or own is None:
+                cells = [
+                    shown(rewards.mean(1), 2),
+                    f"{found['passes']:.1f} passes",
+                    f"{found['tokens']:.1f} tokens",
+                    "",
+                ]
             else:
-                cells += ["", ""]
+                counts = [1, round(own["passes"]), round(own["tokens"])]
+                counts = [n for n in counts if n <= rewards.shape[1]]  # few --draws: not all can be told
+                each = [best_of(rewards, n) for n in counts]
+                cells = [shown(each[0], 2), *(f"{n}: {shown(r, 2)}" for n, r in zip(counts[1:], each[1:], strict=True))]
+                cells += [""] * (3 - len(cells))
+                gaps = [interval(np.array(own["rewards"]).mean(1) - r) for r in each]
+                cells.append("; ".join(f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]" for mean, low, high in gaps))
             print(f"| {task} | {method} | {' | '.join(cells)} |", flush=True)
 
 

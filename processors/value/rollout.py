@@ -1,7 +1,8 @@
 """Rollouts: for each candidate token, how a policy would finish the text; all of them in one batch.
 
 The policy's cache of the text is shared: a fork repeats it once for each candidate, and texts that have ended leave the
-batch. Under a constraint every rollout stays inside it and is finished within its budget (`processors.value.under`).
+batch. Under a constraint every rollout stays inside it and ends, after a budget of its own (`processors.value.under`);
+an end that leaves no choice is written without a pass.
 Draws of sampled rollouts depend on the text alone (seed, ids, candidate, number), so beams, batches and second visits
 see the same ones, and the generator that `generate` draws from is left alone.
 """
@@ -31,7 +32,7 @@ class Candidates:
 
 
 class Roller:
-    """How to finish texts: at most `length` tokens after the candidate, `samples` times each.
+    """How to finish texts: `length` tokens after the candidate and the constraint's shortest end, `samples` times each.
 
     One sample is greedy; several are drawn at `temperature`. `eos_ids` end a text.
     """
@@ -53,35 +54,36 @@ class Roller:
         if policy is None or self.length == 0 or not live:
             return written
         rows = [candidates.rows[each[j]] for j in live]
-        tokens = [written[j][0] for j in live]
         branches = None if constraint is None else branch_out(constraint, torch.from_numpy(call.ids), rows)
-        draws = self._draws(call, candidates, each)
-        steps = self.length
+        left = [self.length] * len(live)
         if branches is not None:
-            branches.advance(tokens)
-            steps = branches.limit(self.length)
-        fork = policy.fork(call.ids, 1)
-        fork.keep(torch.tensor(rows))
-        for step in range(steps):
-            logits = fork.step(torch.tensor(tokens)[:, None])
-            tokens = self._next(logits, branches, [draws[j] for j in live], step)
+            branches.advance([written[j][0] for j in live])
+            left = branches.limit(self.length)
+        draws = self._draws(call, candidates, each)
+        fork = None
+        while True:
+            if branches is not None:
+                for j, ending in zip(live, branches.endings(self.eos_ids), strict=True):
+                    written[j] += ending  # without a pass
+            going = [i for i, j in enumerate(live) if left[i] > 0 and written[j][-1] not in self.eos_ids]
+            if not going:
+                return written
+            if fork is None:
+                fork = policy.fork(call.ids, 1)
+                fork.keep(torch.tensor([rows[i] for i in going]))
+            elif len(going) < len(live):
+                fork.keep(torch.tensor(going))
+            if branches is not None and len(going) < len(live):
+                branches.keep(going)
+            live, left = [live[i] for i in going], [left[i] - 1 for i in going]
+            logits = fork.step(torch.tensor([written[j][-1] for j in live])[:, None])
+            tokens = self._next(logits, branches, [draws[j] for j in live])
             for j, token in zip(live, tokens, strict=True):
                 written[j].append(token)
-            going = [place for place, token in enumerate(tokens) if token not in self.eos_ids]
             if branches is not None:
                 branches.advance(tokens)
-            if not going or step == steps - 1:
-                break
-            if len(going) < len(live):
-                live, tokens = [live[place] for place in going], [tokens[place] for place in going]
-                fork.keep(torch.tensor(going))
-                if branches is not None:
-                    branches.keep(going)
-        return written
 
-    def _next(
-        self, logits: torch.Tensor, branches: Branches | None, draws: list[np.random.Generator], step: int
-    ) -> list[int]:
+    def _next(self, logits: torch.Tensor, branches: Branches | None, draws: list[np.random.Generator]) -> list[int]:
         scores = logits if branches is None else branches.mask(logits)
         if self.samples == 1:
             return list(scores.argmax(dim=-1).tolist())

@@ -12,6 +12,7 @@ import torch
 from guided.alignment import VocabularyDecoder, args, controlled_decoding, transfer_q
 from processors import ProcessorList
 from processors.errors import GenerationError
+from processors.value.reward import TextReward
 from processors.value.transfer_q import TransferQ
 from tests.processors.tiny import llama
 from tests.processors.toys import EOS, PAD, WIDTH, Lists, Words, spell, toy_list, toy_vocabulary
@@ -114,9 +115,9 @@ PROMPTS = torch.tensor([[2, 20, 21, 22], [PAD, PAD, 2, 30], [PAD, 2, 9, 9]])
 MASK = (PROMPTS != PAD).long()
 
 
-def transfer(**options: Any) -> ProcessorList:
+def transfer(policy: Any = None, **options: Any) -> ProcessorList:
     given = {"reward": some_reward, "tokenizer": DECODER, "top_k": 4, "max_rollout": 5, "alpha": 0.5, **options}
-    return transfer_q(policy=llama(), **given)
+    return transfer_q(policy=policy or llama(), **given)
 
 
 def test_greedy_rollouts_equal_the_definition_in_batches_and_with_padding() -> None:
@@ -256,6 +257,73 @@ def test_rollouts_stay_inside_the_constraint_and_end(options: dict[str, Any], ro
         assert ended and Lists(3).complete(text)
     assert len(watch.texts) > 5 and all(Lists(3).complete(text.encode()) for text in watch.texts)
     assert aligned[0].constraint is None  # composition binds a copy; the list itself can be used elsewhere
+
+
+class Kept(TextReward):
+    """A reward without an opinion, that keeps the tokens of what it judged."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda texts: [0.0] * len(texts), DECODER)
+        self.responses: list[list[int]] = []
+
+    def texts(self, prompts: torch.Tensor, responses: Any) -> list[str]:
+        self.responses += [each.tolist() for each in responses]
+        return super().texts(prompts, responses)
+
+
+@torch.no_grad()
+def free_then_ended(language: Any, prompt: list[int], z: int, length: int, given: int) -> list[int]:
+    """Greedy, without caches: a token may come if the text can still be ended within `length` tokens and those that its
+    shortest end took, or `given` tokens if these are fewer. Without a language: `length` tokens."""
+    written, vocabulary = [z], toy_vocabulary()
+    if language is None:
+        left = length
+    else:
+        left = min(length + language.shortest(spell(vocabulary, [z])[0]) + 1, given - 1)
+    while left > 0 and written[-1] != EOS:
+        logits = llama()(torch.tensor([prompt + written])).logits[0, -1]
+        for token in range(WIDTH) if language is not None else []:
+            data = vocabulary.token_bytes(token) or b""
+            text = spell(vocabulary, written)[0] + data
+            fits = language.viable(text) and data and language.shortest(text) + 2 <= left
+            if not (fits if token != EOS else language.complete(text)):
+                logits[token] = -torch.inf
+        written.append(int(logits.argmax()))
+        left -= 1
+    return written
+
+
+@pytest.mark.parametrize("given", [24, 7])
+def test_the_policy_is_free_for_the_length_of_a_rollout_and_then_ends_the_text(given: int) -> None:
+    """An end that takes longer than the rollout costs the policy nothing of its own tokens; rows differ in length."""
+    languages = [Lists(3), None, Words((b"abcabcabcdefgh", b"abhgfedcba", b"cab"))]
+    kept = Kept()
+    aligned = transfer(reward=kept, top_k=5, max_rollout=2)
+    scores = torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(3))
+    masked = toy_list(*languages, max_new_tokens=given)(PROMPTS, scores)
+    (toy_list(*languages, max_new_tokens=given) + aligned)(PROMPTS, scores)
+    expected = []
+    for language, row, mask, own in zip(languages, PROMPTS.tolist(), MASK.tolist(), masked, strict=True):
+        candidates = [z for z in own.topk(5).indices.tolist() if own[z] > -torch.inf]
+        for z in candidates if len(candidates) > 1 else []:
+            expected.append(free_then_ended(language, row[mask.index(1) :], z, 2, given))
+    assert kept.responses == expected
+    longest = max(map(len, expected))
+    assert longest > 3 + 1 if given == 24 else longest <= given
+
+
+def test_an_end_without_a_choice_takes_no_pass() -> None:
+    """After the first token each word is settled: the policy is never asked."""
+    forwards: list[Any] = []
+    model = llama()
+    handle = model.register_forward_hook(lambda *_: forwards.append(1))
+    kept = Kept()
+    words = Words((b"defgh", b"fed", b"h"))
+    combined = toy_list(words) + transfer(policy=model, reward=kept, max_rollout=4)
+    combined(PROMPTS[:1], torch.zeros(1, WIDTH))
+    handle.remove()
+    texts = {spell(toy_vocabulary(), each) for each in kept.responses}
+    assert not forwards and len(texts) > 1 and all(words.complete(text) and ended for text, ended in texts)
 
 
 def test_rollouts_leave_the_constraint_where_it_was() -> None:
