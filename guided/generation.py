@@ -151,7 +151,8 @@ def speculative(
     `streamer`    gets tokens as they are committed (`generate` passes its own `streamer=` on to nobody)
     `progress`    a bar over tokens; None: for batches on a terminal that take a while
     `narrow`      how float32 weights on a CPU are multiplied with few rows: "auto": as was measured to be fastest,
-                  "off": as the model does. See `guided.speculation.narrow`
+                  with compact copies of weights that need fewer bits; "in-place": without copies; "off": as the
+                  model does. See `guided.speculation.narrow`
 
     The output is that of plain `generate`: the same tokens when greedy, the same distribution when sampled.
     """

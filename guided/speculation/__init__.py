@@ -9,5 +9,9 @@ processing  which processors there are, and whether rows may be processed one by
 spelling    text as tokens
 forced      text that the constraint leaves no choice about
 loop        draft, trim, pass, verify, commit
+narrow      matrix products for few rows, chosen by measurement (`skinny`, `productcode`: ours)
+compact     weights that were widened to float32, in their own precision (`packedcode`: how they are decoded)
+lean        decoder layers in few calls (`layercode`)
+costs       what a pass of n tokens costs, learnt
 stats       what it cost and where tokens came from
 """

@@ -87,7 +87,7 @@ class Speculation:
         """What makes passes over few tokens cheaper, for the time of a generation."""
         with ExitStack() as stack:
             if self._narrow != "off":
-                stack.enter_context(lean_layers(self.model, products_of(self.model)))
+                stack.enter_context(lean_layers(self.model, products_of(self.model, self._narrow)))
             yield stack.enter_context(narrow_passes(self.model, self._narrow))
 
     def _threads(self) -> AbstractContextManager[None]:

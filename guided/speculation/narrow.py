@@ -10,6 +10,9 @@ of the model's own weights, for the row counts of `SIZES`; about as long as five
 ones are touched: exactly `torch.nn.Linear`, float32, on the CPU, without hooks and without a `forward` of their own.
 Results differ from those of the ordinary product in the last bits, as between any two batch sizes.
 
+Where the weights' numbers need fewer bits than float32 has, a third way reads a compact copy (`compact`), which costs a
+sixth to a half of the weights' memory; it gives the numbers of the skinny product. `narrow="in-place"` does without.
+
 Threads: a patched module is as right as an unpatched one for whoever else is using it at the time (it falls back to
 the ordinary product for many rows, with gradients, under autocast or in a compiler), blocks may overlap, and the last
 to leave restores the modules. Rejected: one choice for all shapes (the head's is not the layers'); W x^T in place of
@@ -30,7 +33,8 @@ from typing import Any, Literal
 import torch
 from torch.nn import functional
 
-from guided.speculation.skinny import LANES, SEGMENTS, skinny
+from guided.speculation.compact import Copies, packed
+from guided.speculation.skinny import LANES, SEGMENTS, Packed, skinny
 
 __all__ = ["SIZES", "Narrow", "Products", "linears", "narrow_passes", "products_for", "products_of"]
 
@@ -41,12 +45,13 @@ _TURNS = 3
 _LEAST = 1 << 21  # weights of a model below which nothing is done: they lie in caches, whatever the product
 _GAIN = 0.95  # what a skinny product must take at most, of the ordinary one
 
-Narrow = Literal["auto", "off"]
+Narrow = Literal["auto", "in-place", "off"]
 Shape = tuple[int, int]
-ORDINARY, SKINNY = 0, 1
+ORDINARY, SKINNY, COMPACT = 0, 1, 2
 
 _lock = threading.RLock()
-_measured: weakref.WeakKeyDictionary[Any, dict[int, Products]] = weakref.WeakKeyDictionary()
+_measured: weakref.WeakKeyDictionary[Any, dict[tuple[int, bool], Products]] = weakref.WeakKeyDictionary()
+_copies: weakref.WeakKeyDictionary[Any, Copies] = weakref.WeakKeyDictionary()
 _patched: weakref.WeakKeyDictionary[Any, _Block] = weakref.WeakKeyDictionary()
 
 
@@ -74,19 +79,21 @@ def _is_plain(module: torch.nn.Linear) -> bool:
 class Products:
     """What was measured for one model and number of threads: `plans[shape]`, and what a pass spends in products.
 
-    `seconds[shape][rows]`: [ordinary, skinny] of all modules of a shape. `plans[shape][rows]`: which of them is taken.
+    `seconds[shape][rows]`: [ordinary, skinny, compact] of all modules of a shape. `plans[shape][rows]`: which of them
+    is taken; `bare[shape][rows]`: which by a module that has no compact copy. `copies` None: nothing is copied.
     """
 
-    def __init__(self, modules: Sequence[torch.nn.Linear]) -> None:
+    def __init__(self, modules: Sequence[torch.nn.Linear], copies: Copies | None = None) -> None:
+        self.copies = copies
         shapes: dict[Shape, list[torch.nn.Linear]] = {}
         for module in modules:
             shapes.setdefault((module.out_features, module.in_features), []).append(module)
-        ways = 2 if skinny() is not None else 1
-        samples = {shape: _samples(found, _TURNS * ways) for shape, found in shapes.items()}
+        ways = 1 if skinny() is None else 2 if copies is None else 3
+        samples = {shape: _samples(found, _TURNS * ways, ways == 3) for shape, found in shapes.items()}
         self.seconds: dict[Shape, dict[int, list[float]]] = {shape: {} for shape in shapes}
         for size in SIZES:
             for shape in shapes:
-                self.seconds[shape][size] = [float("inf")] * 2
+                self.seconds[shape][size] = [float("inf")] * 3
             # Every turn multiplies other weights: by the time one comes back, it has left the caches, as in a pass.
             for turn in range(_TURNS * ways):
                 for shape, sets in samples.items():
@@ -96,9 +103,21 @@ class Products:
                     best[turn % ways] = min(best[turn % ways], spent)
         for times in self.seconds.values():  # what takes less with more rows was disturbed
             for size, larger in reversed(list(pairwise(SIZES))):
-                for way in (ORDINARY, SKINNY):
+                for way in (ORDINARY, SKINNY, COMPACT):
                     times[size][way] = min(times[size][way], times[larger][way])
-        self.plans: dict[Shape, list[int]] = {shape: _plan(times) for shape, times in self.seconds.items()}
+        self.plans: dict[Shape, list[int]] = {shape: _plan(times, COMPACT) for shape, times in self.seconds.items()}
+        self.bare: dict[Shape, list[int]] = {shape: _plan(times, SKINNY) for shape, times in self.seconds.items()}
+
+    def plan(self, module: torch.nn.Linear, *, bare: bool = False) -> list[int]:
+        """For each number of rows, how this module multiplies them; above the last, the ordinary way."""
+        return (self.bare if bare else self.plans).get((module.out_features, module.in_features), [ORDINARY])
+
+    def renew(self, modules: Sequence[torch.nn.Linear]) -> None:
+        """Before a generation: copies of the weights that are faster with one."""
+        own = skinny()
+        if self.copies is not None and own is not None:
+            with own.threads():  # torch on one thread: small operations, on whatever cores others leave
+                self.copies.renew([module for module in modules if COMPACT in self.plan(module)], own)
 
     def pass_seconds(self, rows: int) -> float:
         """What a pass of `rows` rows spends in the products chosen; extrapolated above what was measured."""
@@ -113,53 +132,63 @@ class Products:
 class _Sample:
     """A product, timed: a module's, or that of some rows of its weight."""
 
-    def __init__(self, module: torch.nn.Linear, begin: int = 0, end: int | None = None) -> None:
+    def __init__(self, module: torch.nn.Linear, copied: bool, begin: int = 0, end: int | None = None) -> None:
         out, self.width = module.weight.shape
         self.weight = module.weight.detach()[begin:end]
         self.scale = out / self.weight.shape[0]
+        own = skinny()
+        self.packed = packed(self.weight, own) if copied and own is not None else None
 
     def time(self, rows: int, way: int) -> float:
+        weight = self.packed if way == COMPACT else self.weight
+        if weight is None:
+            return float("inf")
         x, own = torch.ones((rows, self.width)), skinny()
         began = time.thread_time()  # not the clock: other programs may have the processor for a while
         if way == ORDINARY or own is None:
             functional.linear(x, self.weight)
         else:
-            own.products(x, [self.weight])
+            own.products(x, [weight])
         return (time.thread_time() - began) * self.scale
 
 
-def _samples(modules: Sequence[torch.nn.Linear], turns: int) -> list[list[_Sample]]:
+def _samples(modules: Sequence[torch.nn.Linear], turns: int, copied: bool) -> list[list[_Sample]]:
     """Up to `turns` sets of samples of one shape, as different as there are modules, or slices of a large weight."""
     out, width = modules[0].weight.shape
     part = min(out, max(1, _ELEMENTS // width))
     if part < out:
         step = max(1, (out - part) // turns)
-        return [[_Sample(modules[0], begin, begin + part)] for begin in range(0, out - part, step)][:turns]
+        return [[_Sample(modules[0], copied, begin, begin + part)] for begin in range(0, out - part, step)][:turns]
     sets = [modules[at : at + _SAMPLES] for at in range(0, len(modules), _SAMPLES)][:turns]
-    return [[_Sample(module) for module in chosen] for chosen in sets if chosen]
+    return [[_Sample(module, copied) for module in chosen] for chosen in sets if chosen]
 
 
-def _plan(times: dict[int, list[float]]) -> list[int]:
-    """For each number of rows, how to multiply them: sizes between those measured are treated as the next."""
+def _plan(times: dict[int, list[float]], last: int) -> list[int]:
+    """For each number of rows, how to multiply them, up to way `last`: sizes between those measured are the next."""
     plan = [ORDINARY]
     for rows in range(1, SIZES[-1] + 1):
-        ordinary, own = times[next(size for size in SIZES if size >= rows)]
-        plan.append(SKINNY if own <= _GAIN * ordinary else ORDINARY)
+        found = times[next(size for size in SIZES if size >= rows)]
+        best = ORDINARY
+        for way in range(SKINNY, last + 1):
+            if found[way] <= _GAIN * found[best]:
+                best = way
+        plan.append(best)
     return plan
 
 
-def products_of(model: Any) -> Products | None:
+def products_of(model: Any, narrow: Narrow = "auto") -> Products | None:
     """The products of a model for the present number of threads, measured at first use; None where there are none."""
-    threads = torch.get_num_threads()
+    kind = torch.get_num_threads(), narrow == "auto"
     with _lock:
         known = _measured.setdefault(model, {})
-        if threads not in known:
+        if kind not in known:
             modules = linears(model)
             if not modules or skinny() is None:
                 return None
+            copies = _copies.setdefault(model, Copies()) if narrow == "auto" else None
             with torch.no_grad():
-                known[threads] = Products(modules)
-        return known[threads]
+                known[kind] = Products(modules, copies)
+        return known[kind]
 
 
 def _forward(module: torch.nn.Linear, products: Products) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -179,53 +208,64 @@ def products_for(
 ) -> Callable[[torch.Tensor], list[torch.Tensor]]:
     """The products of modules with the same rows [n, in], as measured; for rows that take no gradient."""
     own = skinny()
-    known = {} if products is None else products.plans
-    plans = [known.get((module.out_features, module.in_features), [ORDINARY]) for module in modules]
-    # One module that is better off with BLAS does not take the others with it, but they are asked for apart.
+    if own is None or products is None:
+        return lambda rows: [functional.linear(rows, module.weight, module.bias) for module in modules]
+    plans, bare = ([products.plan(module, bare=way) for module in modules] for way in (False, True))
     least = min(len(plan) for plan in plans)
-    joint = [all(plan[rows] == SKINNY for plan in plans) and len(plans) <= SEGMENTS for rows in range(least)]
     held = [module._parameters for module in modules]  # what `module.weight` looks up, at a tenth of the price
+    copies = [None if products.copies is None else products.copies.of(module) for module in modules]
+    places = range(len(modules))
 
-    def apart(rows: torch.Tensor) -> list[torch.Tensor]:
-        count, outs = rows.shape[0], []
-        for module, plan in zip(modules, plans, strict=True):
-            if own is not None and count < len(plan) and plan[count] == SKINNY and rows.is_contiguous():
-                (out,) = own.products(rows, [module.weight])
-                bias: torch.Tensor | None = module.bias
-                outs.append(out if bias is None else out.add_(bias))
-            else:
-                outs.append(functional.linear(rows, module.weight, module.bias))
-        return outs
+    def weights_of(count: int) -> list[torch.Tensor | Packed | None]:
+        """What our products read; None: this module is better off with BLAS."""
+        found: list[torch.Tensor | Packed | None] = []
+        for at in places:
+            weight, copy, way = held[at]["weight"], copies[at], plans[at][count]
+            assert weight is not None
+            if way == COMPACT:
+                packed = None if copy is None else copy.of(weight)
+                if packed is not None:
+                    found.append(packed)
+                    continue
+                way = bare[at][count]
+            found.append(weight if way == SKINNY else None)
+        return found
 
-    if own is None or not any(joint):
-        return apart
-
-    def together(rows: torch.Tensor) -> list[torch.Tensor]:
+    def product(rows: torch.Tensor) -> list[torch.Tensor]:
         count = rows.shape[0]
-        if count >= least or not joint[count] or not rows.is_contiguous():
-            return apart(rows)
-        outs = own.products(rows, [parameters["weight"] for parameters in held])  # type: ignore[misc]
-        for parameters, out in zip(held, outs, strict=True):
-            bias = parameters["bias"]
-            if bias is not None:
-                out.add_(bias)
+        if count >= least or not rows.is_contiguous():
+            return [functional.linear(rows, module.weight, module.bias) for module in modules]
+        weights = weights_of(count)
+        outs: list[Any]
+        # One module that is better off with BLAS does not take the others with it, but they are asked for apart.
+        if len(weights) <= SEGMENTS and all(weight is not None for weight in weights):
+            outs = own.products(rows, weights)  # type: ignore[arg-type]
+        else:
+            outs = [None if weight is None else own.products(rows, [weight])[0] for weight in weights]
+        for at in places:
+            bias = held[at]["bias"]
+            if outs[at] is None:
+                outs[at] = functional.linear(rows, modules[at].weight, bias)
+            elif bias is not None:
+                outs[at].add_(bias)
         return outs
 
-    return together
+    return product
 
 
 class _Block:
     """The modules of a model while their products are exchanged."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
-        self.products = products_of(model)
+    def __init__(self, model: torch.nn.Module, narrow: Narrow) -> None:
+        self.products = products_of(model, narrow)
         self.users = 0
         self.modules: list[torch.nn.Linear] = []
         if self.products is None:
             return
-        for module in linears(model):
-            plan = self.products.plans.get((module.out_features, module.in_features))
-            if plan is not None and any(plan):
+        modules = linears(model)
+        self.products.renew(modules)
+        for module in modules:
+            if any(self.products.plan(module)):
                 module.forward = _forward(module, self.products)  # type: ignore[method-assign, assignment]
                 self.modules.append(module)
 
@@ -240,15 +280,15 @@ def narrow_passes(model: Any, narrow: Narrow = "auto") -> Iterator[Products | No
 
     Where another block has exchanged them already, its products stay.
     """
-    if narrow not in ("auto", "off"):
-        raise ValueError(f'narrow={narrow!r} is unknown: "auto" or "off"')
+    if narrow not in ("auto", "in-place", "off"):
+        raise ValueError(f'narrow={narrow!r} is unknown: "auto", "in-place" or "off"')
     if narrow == "off" or not isinstance(model, torch.nn.Module) or model._compiled_call_impl:
         yield None
         return
     with _lock:
         block = _patched.get(model)
         if block is None:
-            block = _patched[model] = _Block(model)
+            block = _patched[model] = _Block(model, narrow)
         block.users += 1
     try:
         yield block.products

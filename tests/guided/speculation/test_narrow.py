@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from guided.speculation import narrow
 from guided.speculation.costs import PassCosts
-from guided.speculation.narrow import ORDINARY, SIZES, SKINNY, Products, linears, narrow_passes
+from guided.speculation.narrow import COMPACT, ORDINARY, SIZES, SKINNY, Products, linears, narrow_passes
 
 
 class Odd(nn.Linear):
@@ -73,6 +74,44 @@ def test_modules_are_exchanged_and_restored(small: None) -> None:
     assert not any("forward" in module.__dict__ for module in model)
 
 
+@torch.no_grad()
+def halved() -> nn.Sequential:
+    """A model with a weight that has a compact copy, and one that has none."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(32, 40), nn.Linear(40, 24, bias=False)).requires_grad_(False)
+    first = linears(model)[0]
+    first.weight.copy_(first.weight.half().float())
+    return model
+
+
+def test_compact_copies_change_no_number(small: None) -> None:
+    """Where a module has none, or its weight was written meanwhile, the weight itself is read."""
+    model = halved()
+    first = linears(model)[0]
+    products = choose(model, [0, *[COMPACT] * SIZES[-1]])
+    products.bare = {shape: [0, *[SKINNY] * SIZES[-1]] for shape in products.bare}
+    in_place = narrow.products_of(model, "in-place")
+    assert in_place is not None and in_place.copies is None and products.copies is not None
+    in_place.plans = products.bare
+    for turn in range(3):
+        if turn:
+            model[0].weight.data.mul_(2.0 if turn == 1 else 1.1)  # the second time to numbers with no short form
+        with torch.no_grad():
+            for rows in (1, 5, 32):
+                x = torch.randn(rows, 32)
+                with narrow_passes(model, "in-place"):
+                    expected = model(x)
+                with narrow_passes(model):
+                    assert torch.equal(model(x), expected)
+            size = 40 * 32 * 2 if turn < 2 else 0
+            assert products.copies.size() == size
+            with narrow_passes(model):
+                first.weight.add_(1.0)
+                expected = functional.linear(functional.linear(x, first.weight, first.bias), linears(model)[-1].weight)
+                assert torch.allclose(model(x), expected, atol=1e-4)
+                first.weight.sub_(1.0)
+
+
 def test_what_is_not_plain_is_left_alone(small: None) -> None:
     hooked, own, forwards = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
     hooked.register_forward_hook(lambda *_: None)
@@ -93,7 +132,7 @@ def test_gradients_go_through_the_ordinary_product(small: None) -> None:
 
 def test_small_models_and_off_change_nothing() -> None:
     model = build()
-    modes: list[Any] = ["auto", "off"]
+    modes: list[Any] = ["auto", "in-place", "off"]
     for mode in modes:
         with narrow_passes(model, mode) as products:
             assert products is None and not any("forward" in module.__dict__ for module in model)
@@ -125,7 +164,7 @@ def test_costs_follow_the_products_before_any_pass(small: None) -> None:
     products = Products(linears(build()))
     for known in products.seconds.values():
         for size in SIZES:
-            known[size] = [1.0 if size < 8 else 3.0, 9.0]
+            known[size] = [1.0 if size < 8 else 3.0, 9.0, 9.0]
     products.plans = {key: [0] * (SIZES[-1] + 1) for key in products.plans}
     costs = PassCosts(products)
     assert costs.cost(4) < 1.1 < 2 < costs.cost(8)
