@@ -87,7 +87,7 @@ def halved() -> nn.Sequential:
 def test_compact_copies_change_no_number(small: None) -> None:
     """Where a module has none, or its weight was written meanwhile, the weight itself is read."""
     model = halved()
-    first = linears(model)[0]
+    first, second = linears(model)
     products = choose(model, [0, *[COMPACT] * SIZES[-1]])
     products.bare = {shape: [0, *[SKINNY] * SIZES[-1]] for shape in products.bare}
     in_place = narrow.products_of(model, "in-place")
@@ -95,7 +95,7 @@ def test_compact_copies_change_no_number(small: None) -> None:
     in_place.plans = products.bare
     for turn in range(3):
         if turn:
-            model[0].weight.data.mul_(2.0 if turn == 1 else 1.1)  # the second time to numbers with no short form
+            first.weight.data.mul_(2.0 if turn == 1 else 1.1)  # the second time to numbers with no short form
         with torch.no_grad():
             for rows in (1, 5, 32):
                 x = torch.randn(rows, 32)
@@ -107,8 +107,8 @@ def test_compact_copies_change_no_number(small: None) -> None:
             assert products.copies.size() == size
             with narrow_passes(model):
                 first.weight.add_(1.0)
-                expected = functional.linear(functional.linear(x, first.weight, first.bias), linears(model)[-1].weight)
-                assert torch.allclose(model(x), expected, atol=1e-4)
+                between = functional.linear(x, first.weight, first.bias)
+                assert torch.allclose(model(x), functional.linear(between, second.weight), atol=1e-4)
                 first.weight.sub_(1.0)
 
 
