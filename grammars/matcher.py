@@ -40,6 +40,7 @@ _ARENA = 12288  # words; only those that are written to take memory
 _TEXT = 1024
 _FINISHED = 1
 _MANY_BYTES = 4 << 20
+_OK = at.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Matcher:
         self._binding: Binding = binding_for(grammar.program, vocab)
         touch(self._binding)
         self._arena: Int64 = np.empty(_ARENA, np.int64)
-        size = at.LEVELS + 5 * (vocab.max_token_bytes + 2)
+        size = at.LEVELS + at.LEVEL_WORDS * (vocab.max_token_bytes + 2)
         self._scratch: Int64 = np.empty(size + 2 * at.CFG * (160 + 4 * vocab.max_token_bytes), np.int64)
         self._text: UInt8 = np.empty(_TEXT + 4 * vocab.max_token_bytes, np.uint8)
         self._states: list[int] = []
@@ -196,13 +197,17 @@ class Matcher:
         left = -1
         if budget is not None:
             left = self._budget_left(budget)
-        with binding.lock:
+        lock = binding.lock
+        lock.acquire()  # half the cost of `with`, in what is called once a token
+        try:
             if self._version != binding.version:
                 self._attach()
-            while (status := int(fill(self._address, row, left))) != at.OK:
+            while (status := fill(self._address, row, left)) != _OK:
                 self._supply(status)
             if left >= 0:
                 self._spend_reserve(row, left)
+        finally:
+            lock.release()
 
     def _ready(self) -> int:
         """Address of the context, where a remembered mask can be looked up as it is; else 0."""

@@ -21,19 +21,18 @@ from grammars.cfg.terminals import LexTerminal
 from grammars.kernels import layout as at
 from grammars.kernels.lrcosts import NEVER, terminal_tokens
 from grammars.kernels.tier1 import copy_row, cut, tier1
-from grammars.kernels.tries import find_next, measure_trie, merge, sort_frontier
+from grammars.kernels.tries import find_next, list_children, measure_trie, merge, sort_frontier
 from grammars.lexedmasks import Lexed
 from grammars.rowblocks import Rows, Table
 from grammars.vocabulary import Vocabulary
 
-__all__ = ["CONTEXT", "MASK_FUEL", "Tier1", "put_array"]
+__all__ = ["MASK_FUEL", "Tier1", "put_array"]
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 UInt16 = npt.NDArray[np.uint16]
 
-CONTEXT = 128
 MASK_FUEL = 50_000_000
 _ENTRIES = 1024  # room at first: pages that nothing was written to cost nothing, growing is felt in some mask
 _OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megabyte each
@@ -86,12 +85,16 @@ class Tier1:
         measure_trie(*trie, self._group, work, *counts, path, *self._of_tokens)
         self._next_rare = np.zeros(len(vocab.trie_byte) + 1, np.int32)
         find_next(self._signature, vocab.trie_end, _USUAL, self._next_rare)
+        self._kids = np.zeros(len(vocab.trie_byte) + 2, np.int32), *(
+            np.zeros(len(vocab.trie_byte), kind) for kind in (np.uint8, np.int32)
+        )
+        list_children(vocab.trie_byte, vocab.trie_parent, *self._kids)
         self._work = np.zeros(16384, np.int64)
         self._out = np.zeros(4096, np.int32)
         self.levels = np.zeros(4 * (vocab.max_token_bytes + 3), np.int64)
         self._stretches, self._holes = np.zeros(1 << 14, np.int64), np.zeros(1 << 14, np.int64)
         self._progress = np.zeros(6, np.int64)
-        self.ctx = np.zeros(CONTEXT, np.int64)
+        self.ctx = np.zeros(at.CONTEXT, np.int64)
         first = np.full(256, -1, np.int32)
         child = 1
         while child < len(vocab.trie_byte):
@@ -125,6 +128,7 @@ class Tier1:
         ):
             put_array(self.ctx, slot, array)
         self.ctx[at.TCHARS], self.ctx[at.TMOST] = address(self._characters), address(self._most)
+        self.ctx[at.KFIRST], self.ctx[at.KBYTE], self.ctx[at.KNODE] = map(address, self._kids)
         self.ctx[at.TNEXT], self.ctx[at.S_USUAL] = address(self._next_rare), _USUAL
         self.ctx[at.TOKSIG], self.ctx[at.TOKCHARS] = address(self._of_tokens[0]), address(self._of_tokens[1])
         self.ctx[at.GROUP] = address(self._group)

@@ -119,7 +119,7 @@ class TerminalStore:
         )  # fmt: skip
         self._counts = np.zeros(2, np.int64)  # states, and how many there is room for; kernels read and write it
         self.counts_address = address(self._counts)
-        self.ctx = np.zeros(128, np.int64)
+        self.ctx = np.zeros(at.CONTEXT, np.int64)
         self.address = address(self.ctx)
         self._counted: set[Hashable] = set()
         self._fewest: set[Hashable] = set()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner
-from grammars.kernels.frames import _i32, _note
+from grammars.kernels.frames import _i32, _note, _u8
 from grammars.kernels.layout import *
-from grammars.kernels.pointers import _i4
+from grammars.kernels.pointers import _i4, _u1
 
 
 @inner
@@ -45,18 +45,26 @@ def _bytes_ahead(ctx, mat, scr, base, count):
 
 
 @inner
-def _next_at_root(ctx, i, b, stop, one, two, three, four):
-    """The first child of the vocabulary's root from i (of byte b) on whose byte is one of 256 bits; `stop`: none.
+def _next_narrow(ctx, scr, at, i, tbyte, tend, merged):
+    """The first child from i on, of the level at `at`, whose byte is one of the level's 256 bits; its end: none.
 
-    The children lie far apart in memory: to go from one to the next costs more than the step.
+    Children lie far apart in memory. The vocabulary's are looked up in the lists of bytes, of which what is still to
+    come (first << 32 | end) is kept in the level; those of merged tries, which are small, are gone through.
     """
-    rootc = _i32(ctx, ROOTC)
-    while b < 256:
-        bits = ((one if b < 64 else two) if b < 128 else (three if b < 192 else four)) >> (b & 63)
-        if bits == 0:
-            b = (b | 63) + 1
-            continue
-        if bits & 1 and _i4(rootc, b) >= i:
-            return np.int64(_i4(rootc, b))
-        b += 1
-    return np.int64(stop)
+    if merged:
+        stop = scr[at + W_END]
+        while i < stop:
+            b = np.int64(_u1(tbyte, i))
+            if (scr[at + W_BITS + (b >> 6)] >> (b & 63)) & 1:
+                return np.int64(i)
+            i = np.int64(_i4(tend, i))
+        return np.int64(stop)
+    bytes_ = _u8(ctx, KBYTE)
+    k, stop = scr[at + W_KIDS] >> 32, scr[at + W_KIDS] & 0xFFFFFFFF
+    while k < stop:
+        b = np.int64(_u1(bytes_, k))
+        k += 1
+        if (scr[at + W_BITS + (b >> 6)] >> (b & 63)) & 1:
+            scr[at + W_KIDS] = k << 32 | stop
+            return np.int64(_i4(_i32(ctx, KNODE), k - 1))
+    return np.int64(scr[at + W_END])

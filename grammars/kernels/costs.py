@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.cache import inner, kernel
-from grammars.kernels.frames import _context, _i32, _key_ends, _trie_child, _u8
+from grammars.kernels.frames import _context, _i32, _key_ends, _trie_child
 from grammars.kernels.layout import *
 from grammars.kernels.pointers import I8, I32, I64, U8, _i4
 
@@ -20,7 +20,7 @@ NEVER = 1 << 29
 def spelling_costs(address, text: U8, out: I32):
     """out[i] = fewest tokens that spell text[i:] (uint8), for every i; NEVER where the vocabulary cannot."""
     ctx = _context(address)
-    tbyte, tend, ttok, rootc = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, ROOTC)
+    ttok, rootc = _i32(ctx, TTOK), _i32(ctx, ROOTC)
     n = text.size
     out[n] = 0
     for i in range(n - 1, -1, -1):
@@ -32,7 +32,7 @@ def spelling_costs(address, text: U8, out: I32):
                 best = min(best, 1 + np.int64(out[j]))
             if j >= n:
                 break
-            x = _trie_child(tbyte, tend, x, np.int64(text[j]))
+            x = _trie_child(ctx, x, np.int64(text[j]))
             j += 1
         out[i] = best
     return 0
@@ -41,7 +41,7 @@ def spelling_costs(address, text: U8, out: I32):
 @inner
 def _literal_cost(ctx, s, stcost, ncost, stack):
     """Fewest tokens from literal trie state s to the end of the value; states after s are done."""
-    tbyte, tend, ttok, rootc = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, ROOTC)
+    ttok, rootc = _i32(ctx, TTOK), _i32(ctx, ROOTC)
     st, edge = _i32(ctx, ST), _i32(ctx, EDGE)
     best = np.int64(NEVER)
     if _i4(st, 6 * s + 2) >= 0:
@@ -54,7 +54,7 @@ def _literal_cost(ctx, s, stcost, ncost, stack):
         first = _i4(st, 6 * t)
         for k in range(first, first + _i4(st, 6 * t + 1)):
             byte, target = _i4(edge, 2 * k), _i4(edge, 2 * k + 1)
-            y = _i4(rootc, byte) if x == 0 else _trie_child(tbyte, tend, x, byte)
+            y = _i4(rootc, byte) if x == 0 else _trie_child(ctx, x, byte)
             if y >= 0:
                 if _i4(ttok, y) >= 0:
                     best = min(best, 1 + np.int64(stcost[target]))

@@ -35,17 +35,18 @@ def _due(ctx, q, low, high, longest):
 
 
 @inner
-def _trie_child(tbyte, tend, x, byte):
+def _trie_child(ctx, x, byte):
     """Child of vocabulary trie node x by a byte, or -1."""
-    y, stop = x + 1, _i4(tend, x)
-    while y < stop and _u1(tbyte, y) < byte:
-        y = _i4(tend, y)
-    return y if y < stop and _u1(tbyte, y) == byte else np.int64(-1)
+    first, bytes_ = _i32(ctx, KFIRST), _u8(ctx, KBYTE)
+    k, stop = np.int64(_i4(first, x)), np.int64(_i4(first, x + 1))
+    while k < stop and _u1(bytes_, k) < byte:
+        k += 1
+    return np.int64(_i4(_i32(ctx, KNODE), k)) if k < stop and _u1(bytes_, k) == byte else np.int64(-1)
 
 
 @inner
 def _context(address):
-    return carray(_pointer64(address), (128,))
+    return carray(_pointer64(address), (CONTEXT,))
 
 
 @inner

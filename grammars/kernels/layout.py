@@ -47,6 +47,7 @@ TSIG    tsig      [N] int64  groups of bytes (`bytegroups`) in the path from her
                              the path to a node (bytes that begin one);  TMOST uint8: the most of any node below
 TOKSIG  toksig    [32 W] int64  groups of the bytes of a token, -1: of no text;  TOKCHARS uint8: its characters
 GROUP   group     [256] uint8  group of a byte, see `bytegroups`
+KFIRST  kfirst    [N + 2]    where a trie node's children begin in KBYTE uint8, their bytes, ascending, and in KNODE
 TNEXT   tnext     [N + 1]    first node from here on, in preorder, below which are groups not in S_USUAL; N: none
 DIST    dist      [Q*3]      bytes to the nearest state of label 0, and of a higher label; bound for all later states
 NCOST   ncost     [N]        tokens from a node to the end of its value;  STCOST: the same for literal trie states
@@ -78,11 +79,12 @@ S_UNIQUE, S_TIER1 = 54, 55  # some array of the grammar has unique items; the ge
 OUT0, OUT1, OUT2, OUT3 = range(45, 49)
 LR, LEXKEY, LEXVAL = 56, 57, 58  # tables of LR parsers; nodes by context, obligation and terminals that can come
 LRCOST, TOKAT, TOKENDS, SEEN, WANTS = range(107, 112)  # addresses without a length
-ORIGIN, COUNTS, TNEXT = 113, 114, 115  # addresses without a length
-S_USUAL = 116  # groups of bytes: see TNEXT
-TOKSIG, TOKCHARS, GROUP = 117, 119, 120  # addresses without a length
+TOKCHARS, GROUP = 119, 120  # addresses without a length
 CLOSED, S_PARSED = 112, 118  # an address without a length; whether the program is a parser and nothing else
 S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
+KFIRST, KBYTE, KNODE, ORIGIN, COUNTS, TNEXT, TOKSIG = range(128, 135)  # addresses without a length
+S_USUAL = 135  # groups of bytes: see TNEXT
+CONTEXT = 136
 
 # --- words of the ROOM array, shared by the matchers of a grammar
 R_NEXT, R_ROWS, R_MEMO, R_SPARE, R_LEFT = range(5)  # R_SPARE: where the next short row goes, R_LEFT words of it
@@ -154,4 +156,9 @@ X_BEGUN = WORK + CORRECTED  # the greatest table of the objects begun since M_FR
 X_SET, X_SIZE, X_SEEN = X_BEGUN + 1, X_BEGUN + 2, X_BEGUN + 3  # of the set that is grown: place, size, and 64 bits
 SEEN_WORDS = 32  # in so many words, see `step._emit`
 FEW = 16  # configurations that are compared one by one
-LEVELS = X_SEEN + SEEN_WORDS  # then 4 words a level of the walk, then configurations
+LEVELS = X_SEEN + SEEN_WORDS  # then words by levels, of which there are S_LONGEST + 2, then configurations
+# --- words of a level: of the walk; of the walk along declared keys, within which others begin; of a path to a node
+W_BASE, W_COUNT, W_END, W_TOP, W_KIDS, W_BITS, W_SIZE = 0, 1, 2, 3, 4, 5, 9
+W_UNSEEN, W_EVERY, W_DONE = -1, -2, -3  # of W_KIDS: what may follow was not looked at; is much; was one and is done
+K_SIZE = 2
+LEVEL_WORDS = W_SIZE + K_SIZE + 1

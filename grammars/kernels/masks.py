@@ -225,7 +225,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
         tests = carray(_pointer32(ctx[TESTS]), (words,))
         for w in range(words):
             tests[w] = 0
-    base = LEVELS + 5 * (ctx[S_LONGEST] + 2)
+    base = LEVELS + LEVEL_WORDS * (ctx[S_LONGEST] + 2)
     if base + 2 * CFG * (count + 64) > scr.size:
         mat[M_STATUS] = GROW_SCR
         return

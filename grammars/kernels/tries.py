@@ -75,6 +75,22 @@ def measure_trie(
 
 
 @kernel
+def list_children(tbyte: U8, tparent: I32, first: I32, bytes_: U8, nodes: I32):
+    """The children of each node of the trie, ascending: of x they are those from first[x] to first[x + 1] in `bytes_`
+    (uint8[N]) and `nodes` (int32[N]). first: int32[N + 2], zero.
+    """
+    for x in range(1, tbyte.size):
+        first[tparent[x] + 2] += 1
+    for x in range(2, first.size):
+        first[x] += first[x - 1]
+    for x in range(1, tbyte.size):
+        k = np.int64(first[tparent[x] + 1])
+        first[tparent[x] + 1] = k + 1
+        bytes_[k], nodes[k] = tbyte[x], x
+    return 0
+
+
+@kernel
 def find_next(signature: I64, tend: I32, usual, out: I32):
     """Of each node of the trie the first one from it on, in preorder, below which are groups not in `usual`; N: none.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grammars.kernels.ahead import _bytes_ahead, _next_at_root
+from grammars.kernels.ahead import _bytes_ahead, _next_narrow
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
 from grammars.kernels.entries import _allow, _forbid_subtree, _tier1, _unite
@@ -64,7 +64,8 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
         tbyte, tend, ttok, dup = _u8(ctx, MBYTE), _i32(ctx, MEND), _i32(ctx, MTOK), _i32(ctx, MLIST)
     depth = 0
     at = LEVELS
-    scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = base, count, _i4(tend, start), mat[M_TOP]
+    scr[at], scr[at + W_COUNT], scr[at + W_END], scr[at + W_TOP] = base, count, _i4(tend, start), mat[M_TOP]
+    scr[at + W_KIDS] = W_UNSEEN
     unique, pos = ctx[S_UNIQUE] != 0, mat[M_POS]
     text = carray(_pointer8(ctx[TXT]), (ctx[TXT + 64],))
     parsed = ctx[S_PARSED] != 0
@@ -72,54 +73,54 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
     if parsed:
         _begin_walk(ctx)
     i = start + 1
-    looked, narrow = np.int64(-1), False
-    one, two, three, four = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     while True:
-        if i >= scr[at + 2]:
+        if i >= scr[at + W_END]:
             if depth == 0:
-                mat[M_TOP] = scr[LEVELS + 3]
+                mat[M_TOP] = scr[LEVELS + W_TOP]
                 mat[M_POS] = pos
                 return
             depth -= 1
-            at -= 4
+            at -= W_SIZE
             continue
-        base, count = scr[at], scr[at + 1]
-        mat[M_TOP] = max(scr[at + 3], closed[C_KEPT]) if parsed else scr[at + 3]
+        base, count = scr[at], scr[at + W_COUNT]
+        mat[M_TOP] = max(scr[at + W_TOP], closed[C_KEPT]) if parsed else scr[at + W_TOP]
         if count == 1 and scr[base] < 0:
-            # one literal trie with one way on: go straight to that child
+            # one literal trie with one way on: go straight to that child, after which the level is done
             s = -scr[base] - 1
             st = _i32(ctx, ST)
             if _i4(st, 6 * s + 1) == 1:
-                symbol = _i4(_i32(ctx, EDGE), 2 * _i4(st, 6 * s))
-                if start == 0 and depth == 0 and not merged:
-                    child = _i4(_i32(ctx, ROOTC), symbol)
-                    if child < i:
-                        mat[M_POS] = pos
-                        return
-                    i = child
+                symbol = np.int64(_i4(_i32(ctx, EDGE), 2 * _i4(st, 6 * s)))
+                stop = scr[at + W_END]
+                child = np.int64(i)
+                if scr[at + W_KIDS] != W_UNSEEN:
+                    child = np.int64(-1)
+                elif merged:
+                    while child < stop and _u1(tbyte, child) < symbol:
+                        child = np.int64(_i4(tend, child))
+                    if child >= stop or _u1(tbyte, child) != symbol:
+                        child = np.int64(-1)
+                elif i == 1:
+                    child = np.int64(_i4(_i32(ctx, ROOTC), symbol))
                 else:
-                    stop = scr[at + 2]
-                    while i < stop and _u1(tbyte, i) < symbol:
-                        i = _i4(tend, i)
-                    if i >= stop or _u1(tbyte, i) != symbol:
-                        i = stop
-                        continue
-        elif not parsed:
+                    child = _trie_child(ctx, i - 1, symbol)
+                if child < 0:
+                    i = stop
+                    continue
+                i = child
+                scr[at + W_KIDS] = W_DONE
+        elif not parsed and scr[at + W_KIDS] != W_EVERY:
             # of many alternatives that go on with few bytes only those children are stepped
-            if looked != at:
+            if scr[at + W_KIDS] == W_UNSEEN:
                 narrow, one, two, three, four = _bytes_ahead(ctx, mat, scr, base, count)
-                looked = np.int64(at)
-            if narrow:
-                stop = scr[at + 2]
-                if start == 0 and depth == 0 and not merged:
-                    i = _next_at_root(ctx, i, np.int64(_u1(tbyte, i)), stop, one, two, three, four)
-                while i < stop:
-                    b = _u1(tbyte, i)
-                    bits = (one if b < 64 else two) if b < 128 else (three if b < 192 else four)
-                    if (bits >> (b & 63)) & 1:
-                        break
-                    i = _i4(tend, i)
-                if i >= stop:
+                scr[at + W_KIDS] = W_EVERY
+                if narrow:
+                    first = _i32(ctx, KFIRST)
+                    scr[at + W_KIDS] = 0 if merged else _i4(first, i - 1) << 32 | _i4(first, i)
+                    scr[at + W_BITS], scr[at + W_BITS + 1] = one, two
+                    scr[at + W_BITS + 2], scr[at + W_BITS + 3] = three, four
+            if scr[at + W_KIDS] != W_EVERY:
+                i = _next_narrow(ctx, scr, at, i, tbyte, tend, merged)
+                if i >= scr[at + W_END]:
                     continue
         out = base + count * CFG
         end = _i4(tend, i)
@@ -159,9 +160,9 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                     _allow(row, token, dup)
             if end > i + 1 and made > 0:
                 depth += 1
-                at += 4
-                looked = np.int64(-1)
-                scr[at], scr[at + 1], scr[at + 2], scr[at + 3] = out, made, end, mat[M_TOP]
+                at += W_SIZE
+                scr[at], scr[at + W_COUNT], scr[at + W_END], scr[at + W_TOP] = out, made, end, mat[M_TOP]
+                scr[at + W_KIDS] = W_UNSEEN
                 i += 1
                 continue
         i = end
@@ -198,16 +199,16 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
     spare = _limit_inside(ctx, mat, scr[at], scr[at + 1], f, scr[at + 3], budget)
     decided = 0
     depth = 0
-    level = LEVELS + 2 * (ctx[S_LONGEST] + 2)  # the lower half of the levels belongs to _walk
+    level = LEVELS + W_SIZE * (ctx[S_LONGEST] + 2)  # before it are those of the walks that begin in this one
     scr[level], scr[level + 1] = scr[at + 3], _i4(tend, 0)
     i = 1
     while True:
-        if i >= scr[level + 2 * depth + 1]:
+        if i >= scr[level + K_SIZE * depth + 1]:
             if depth == 0:
                 return decided
             depth -= 1
             continue
-        c = scr[level + 2 * depth]
+        c = scr[level + K_SIZE * depth]
         v = (c & 0xFFFFFFFF) - 1
         b = _u1(tbyte, i)
         if b == 34 and (c >> 32 == 0 if ctx[S_ANY] else _i4(st, 6 * v + 5) & 1 != 0):
@@ -256,7 +257,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
                 _forbid_subtree(row, i, i + 1, ttok, dup)
         if c >= 0 and _i4(tend, i) > i + 1:
             depth += 1
-            scr[level + 2 * depth], scr[level + 2 * depth + 1] = c, _i4(tend, i)
+            scr[level + K_SIZE * depth], scr[level + K_SIZE * depth + 1] = c, _i4(tend, i)
             i += 1
         else:
             i = _i4(tend, i)
@@ -266,7 +267,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
 def _path_hash(ctx, scr, x, c, h):
     """Hash of the key when trie node x, its closing quote, is reached from a key with decoding state c and hash h."""
     tbyte, tpar = _u8(ctx, TBYTE), _i32(ctx, TPAR)
-    path = LEVELS + 4 * (ctx[S_LONGEST] + 2)
+    path = LEVELS + (W_SIZE + K_SIZE) * (ctx[S_LONGEST] + 2)
     length = 0
     y = _i4(tpar, x)
     while y > 0:
@@ -477,7 +478,7 @@ def _take_back(ctx, mat, scr, at, base, first, items, row):
 @inner
 def _try_endings(ctx, mat, scr, at, base, first, items):
     """Within an item that must be new: mark the tokens that end the terminal and may finish what is there already."""
-    front, tbyte, tend, ttok, dup = _i32(ctx, FRONT), _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
+    front, ttok, dup = _i32(ctx, FRONT), _i32(ctx, TTOK), _i32(ctx, TDUP)
     f = scr[at + 2]
     top, pos = mat[M_TOP], mat[M_POS]
     mat[M_HOLE] = pos + ctx[S_LONGEST]
@@ -520,7 +521,7 @@ def _try_endings(ctx, mat, scr, at, base, first, items):
             x = np.int64(0)
             i = mat[used + 4] + pos - start
             while x >= 0 and i < mat[used + 5]:
-                x = _trie_child(tbyte, tend, x, _u1(txt, i))
+                x = _trie_child(ctx, x, np.int64(_u1(txt, i)))
                 i += 1
                 if x >= 0 and i < mat[used + 5]:
                     mat[M_TESTS] = 1

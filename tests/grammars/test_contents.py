@@ -23,8 +23,14 @@ def _unpadded(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
 
 
+def _strict(text: str) -> bytes:
+    if len(text) % 4:  # Python overlooks padding behind a whole group: "7777="
+        raise binascii.Error("incorrect padding")
+    return base64.b64decode(text, validate=True)
+
+
 DECODERS: dict[str, Callable[[str], bytes]] = {
-    "base64": lambda text: base64.b64decode(text, validate=True),
+    "base64": _strict,
     "base32": lambda text: base64.b32decode(text),
     "base16": lambda text: base64.b16decode(text, casefold=True),
     "base64url": _unpadded,

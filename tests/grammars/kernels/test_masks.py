@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from grammars import Matcher, UnsatisfiableSchema, UnsupportedSchema, Vocabulary
+from grammars import Matcher, UnsatisfiableSchema, UnsupportedSchema, Vocabulary, compile_json_schema
 from tests.grammars.kernels.walking import Oracle, Row, mask_of, walk
 from tests.strategies.grammars import (
     Case,
@@ -108,6 +108,21 @@ def test_a_literal_with_one_way_on_does_not_fall_through_to_its_siblings() -> No
     vocab = Vocabulary.from_bytes([None, b'"b', b"b"], [0])
     follow(choice_case(("b", '"a')), vocab, [None, b'"b', b"b"], [0])
     assert unpacked(mask_of(Matcher(choice_case(("b", '"a')).grammar(), vocab))).nonzero()[0].tolist() == [2]
+
+
+@pytest.mark.parametrize("length", [0, 3, 30])
+def test_a_long_token_behind_a_declared_key_leaves_the_keys_beside_it_alone(length: int) -> None:
+    """The walk below a declared key's quote has levels of its own, however deep it goes."""
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+        "additionalProperties": {"type": "integer"},
+    }
+    tokens = [None, *(bytes([b]) for b in range(256)), b'a":"' + length * b"x", b'b":1', b'b":"', b'c":1']
+    matcher = Matcher(compile_json_schema(schema, property_order="any"), Vocabulary.from_bytes(tokens, [0]))
+    assert matcher.accept_bytes(b'{"')
+    row = unpacked(mask_of(matcher))
+    assert [bool(row[token]) for token in range(257, 261)] == [True, False, True, True]
 
 
 MANY = {

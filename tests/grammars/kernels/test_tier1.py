@@ -18,6 +18,7 @@ from grammars.automaton.terminals import TerminalStore, row_of
 from grammars.bytegroups import BROKEN, CONTINUES, GROUPS
 from grammars.jsonschema import SchemaCompiler
 from grammars.kernels.layout import BOUNDARY, LABEL, UNMERGED
+from grammars.kernels.tries import list_children
 from grammars.masktable import Tier1
 from tests.strategies.grammars import json_vocabularies, unpacked
 from tests.strategies.vocabularies import vocabularies
@@ -308,6 +309,21 @@ def test_states_beside_the_one_that_any_text_may_follow(pattern: str) -> None:
         check(vocab, entries, store, q, 0, -1)
         q = int(row_of(store, q)[byte])
     check(vocab, entries, store, q, 0, -1)
+
+
+@given(vocabularies())
+def test_lists_of_children_are_the_trie(made: tuple[Vocabulary, list[bytes | None]]) -> None:
+    vocab, _ = made
+    size = len(vocab.trie_byte)
+    first, bytes_, nodes = np.zeros(size + 2, np.int32), np.zeros(size, np.uint8), np.zeros(size, np.int32)
+    list_children(vocab.trie_byte, vocab.trie_parent, first, bytes_, nodes)
+    for node in range(size):
+        children, child = [], node + 1
+        while child < vocab.trie_end[node]:
+            children.append((int(vocab.trie_byte[child]), child))
+            child = int(vocab.trie_end[child])
+        stretch = slice(first[node], first[node + 1])
+        assert list(zip(bytes_[stretch].tolist(), nodes[stretch].tolist(), strict=True)) == children == sorted(children)
 
 
 def test_groups_of_bytes_below_a_node_hold_all_characters_there() -> None:
