@@ -20,7 +20,10 @@ from grammars.regex import CharDfa
 
 
 def _unpadded(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
+    bare = text.rstrip("=")
+    if text != bare and len(text) % 4:
+        raise binascii.Error("incorrect padding")
+    return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
 
 
 def _strict(text: str) -> bytes:
