@@ -221,6 +221,7 @@ _PIECES = [
     *(b"0061", b'aaaa"', b"ab", b"abc", b"abcd", b'ab"', b'b"', b"\xc3\xa9", b"\xf0\x9f", b"\x98\x80", b"\xef\xbf"),
     *(b"a\xc3", b"\xa9b", b'\xa9"', b'""', b'"":', b'{"":', b"\\\\", b"{}", b"[]", b"{}}", b"}}", b'"a"', b'"\\u'),
 ]
+_LONG = b"", b"", b":" + b" " * 30, b':"' + b"a" * 25, b":[" + b"1," * 12, b":" + b"[" * 20
 _BYTES = sorted({*b'{}[]:,"\\ \t\n\r/019-.eE+abcdfnlrstuD8\x00\xff\x7f', *"é€😀￿\ud7ff".encode()})
 
 
@@ -234,6 +235,8 @@ def json_vocabularies(draw: st.DrawFn, words: tuple[bytes, ...] = ()) -> tuple[V
     for word in draw(st.lists(st.sampled_from(words), max_size=6, unique=True)) if words else ():
         cut = draw(st.integers(0, len(word)))
         tokens += [word, word + b":", word[cut:], word[:cut], b"," + word, word[1:] + b":1," + word[:-1]]
+        long = draw(st.sampled_from(_LONG))
+        tokens += [word[cut:] + long, long[1:]] if long else []
     tokens += draw(st.lists(st.sampled_from(tokens or [b"a"]) | st.none(), max_size=6))
     border = draw(st.sampled_from((None, 0, 1)))
     size = len(tokens) + draw(st.integers(1, 3))
@@ -249,6 +252,7 @@ def rich_vocabulary(words: tuple[bytes, ...] = ()) -> tuple[Vocabulary, Entries]
     tokens: Entries = [bytes((byte,)) for byte in range(256)]
     for word in words:
         tokens += [word, word[1:], word + b":", word[1:] + b":1," + word, b"{" + word + b":", b"," + word, word[:-1]]
+        tokens += [word[1:] + long for long in _LONG if long]
     tokens = [None, *dict.fromkeys([*tokens, *_PIECES])]
     tokens += [None] * ((1 - len(tokens)) % 32)
     return Vocabulary.from_bytes(tokens, [0]), [token or None for token in tokens]
