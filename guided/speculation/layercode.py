@@ -120,8 +120,9 @@ end:
 }}"""
 
 _ROTATE = f"""
-; x [n, heads, 2 half] to y [heads, n, 2 half]: pairs (x[c], x[half + c]) turned by the token's angles, or only laid out
-define void @rotate(ptr %x, ptr %y, i64 %n, i64 %heads, i64 %half, ptr %cos, ptr %sin, i64 %turned) {{
+; x [n, heads, 2 half] to y [heads, room, 2 half], the first n rows of each: pairs (x[c], x[half + c]) turned by the
+; token's angles, or only laid out
+define void @rotate(ptr %x, ptr %y, i64 %n, i64 %heads, i64 %half, ptr %cos, ptr %sin, i64 %turned, i64 %room) {{
 entry:
   %d = shl i64 %half, 1
   %plain = icmp eq i64 %turned, 0
@@ -141,7 +142,7 @@ each:
 head:
   %from_row = add i64 %th, %h
   %from = mul i64 %from_row, %d
-  %hn = mul i64 %h, %n
+  %hn = mul i64 %h, %room
   %to_row = add i64 %hn, %t
   %to = mul i64 %to_row, %d
   br label %pairs

@@ -29,8 +29,9 @@ import torch
 from torch.nn import functional
 from transformers.activations import SiLUActivation
 
-from guided.speculation.narrow import Products, products_for
+from guided.speculation.narrow import Product, Products
 from guided.speculation.skinny import LANES, skinny
+from guided.speculation.whole import OneLayer, WholeLayer, plain_layer
 
 __all__ = ["MOST", "lean_layers"]
 
@@ -92,13 +93,18 @@ def _forward(layer: Any, products: Products | None) -> Callable[..., Any]:
     own = layer.forward
     attention, mlp = layer.self_attn, layer.mlp
     first, second = layer.input_layernorm, layer.post_attention_layernorm
-    qkv_of = products_for([attention.q_proj, attention.k_proj, attention.v_proj], products)
-    o_of, down = products_for([attention.o_proj], products), products_for([mlp.down_proj], products)
-    gate_and_up = products_for([mlp.gate_proj, mlp.up_proj], products)
+    qkv_of = Product([attention.q_proj, attention.k_proj, attention.v_proj], products)
+    o_of, down = Product([attention.o_proj], products), Product([mlp.down_proj], products)
+    gate_and_up = Product([mlp.gate_proj, mlp.up_proj], products)
     width, index, act, scale = attention.head_dim, attention.layer_idx, mlp.act_fn, attention.scaling
     parts = layer._modules
     code = skinny() if first.weight.shape[0] % LANES == 0 and width % (2 * LANES) == 0 else None
     silu = isinstance(act, torch.nn.SiLU | SiLUActivation) and mlp.gate_proj.out_features % LANES == 0
+
+    whole = None
+    biased = any(part.bias is not None for part in (*attention.children(), mlp.gate_proj, mlp.up_proj, mlp.down_proj))
+    if code is not None and silu and not biased and attention.q_proj.out_features % (2 * LANES) == 0:
+        whole = WholeLayer(layer, code, MOST, qkv_of.reads, o_of.reads, gate_and_up.reads, down.reads)
 
     def norm_of(norm: Any, x: torch.Tensor) -> torch.Tensor:
         if code is not None and x.is_contiguous():
@@ -153,6 +159,10 @@ def _forward(layer: Any, products: Products | None) -> Callable[..., Any]:
         ):
             return own(hidden_states, *args, **kwargs)
         x = hidden_states.reshape(batch * count, size)
+        if whole is not None and batch == 1 and (slots := plain_layer(cache, index)) is not None:
+            out = whole(x, around, slots, mask)
+            if out is not None:
+                return out.view(1, count, size)
         q, k, v = heads_of(qkv_of(norm_of(first, x)), batch, around)
         keys, values = cache.update(k, v, index)
         x = o_of(attend(q, keys, values, mask))[0].add_(x)
@@ -182,32 +192,26 @@ def _agrees(layer: Any, lean: Callable[..., Any]) -> bool:
 
 
 def _trial(layer: Any) -> dict[str, Any]:
-    """Arguments of a layer: hidden states [1, 3, d], the last two siblings, and a cache."""
+    """Arguments of a layer: hidden states [1, 3, d], the last two siblings, behind two tokens in a cache."""
     from transformers import DynamicCache
 
     own = torch.Generator().manual_seed(0)
     size, width = layer.input_layernorm.weight.shape[0], layer.self_attn.head_dim
     angles = torch.rand((1, 3, width // 2), generator=own).repeat(1, 1, 2)
-    hidden = torch.tensor([[False, True, True], [False, False, True], [False, True, False]])
+    hidden = torch.tensor([[False] * 3 + [True, True], [False] * 4 + [True], [True, False, False, True, False]])
+    cache = DynamicCache()
+    heads = layer.self_attn.k_proj.out_features // width
+    before = [torch.randn((1, heads, 2, width), generator=own) for _ in range(2)]
+    cache.update(before[0], before[1], 0)
     taken = inspect.signature(type(layer).forward).parameters
     return {
         "hidden_states": torch.randn((1, 3, size), generator=own),
-        "attention_mask": torch.zeros((1, 1, 3, 3)).masked_fill(hidden, torch.finfo(torch.float32).min),
-        "position_ids": torch.tensor([[0, 1, 1]]),
+        "attention_mask": torch.zeros((1, 1, 3, 5)).masked_fill(hidden, torch.finfo(torch.float32).min),
+        "position_ids": torch.tensor([[2, 3, 3]]),
         "position_embeddings": (angles.cos(), angles.sin()),
-        "cache" if "cache" in taken else "past_key_values": _OneLayer(DynamicCache()),
+        "cache" if "cache" in taken else "past_key_values": OneLayer(cache),
         "use_cache": True,
     }
-
-
-class _OneLayer:
-    """A cache for one layer, whatever its number."""
-
-    def __init__(self, cache: Any) -> None:
-        self._cache = cache
-
-    def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> Any:
-        return self._cache.update(keys, values, 0)
 
 
 @contextmanager

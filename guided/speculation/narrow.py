@@ -36,7 +36,7 @@ from torch.nn import functional
 from guided.speculation.compact import Copies, packed
 from guided.speculation.skinny import LANES, SEGMENTS, Packed, skinny
 
-__all__ = ["SIZES", "Narrow", "Products", "linears", "narrow_passes", "products_for", "products_of"]
+__all__ = ["SIZES", "Narrow", "Product", "Products", "linears", "narrow_passes", "products_of"]
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # row counts that are measured; above, nothing is changed
 _ELEMENTS = 1 << 21  # of a weight that are measured at most: a slice of its rows stands for the rest
@@ -192,7 +192,7 @@ def products_of(model: Any, narrow: Narrow = "auto") -> Products | None:
 
 
 def _forward(module: torch.nn.Linear, products: Products) -> Callable[[torch.Tensor], torch.Tensor]:
-    product = products_for([module], products)
+    product = Product([module], products)
 
     def forward(x: torch.Tensor) -> torch.Tensor:
         width = x.shape[-1]
@@ -203,54 +203,53 @@ def _forward(module: torch.nn.Linear, products: Products) -> Callable[[torch.Ten
     return forward
 
 
-def products_for(
-    modules: Sequence[torch.nn.Linear], products: Products | None
-) -> Callable[[torch.Tensor], list[torch.Tensor]]:
+class Product:
     """The products of modules with the same rows [n, in], as measured; for rows that take no gradient."""
-    own = skinny()
-    if own is None or products is None:
-        return lambda rows: [functional.linear(rows, module.weight, module.bias) for module in modules]
-    plans, bare = ([products.plan(module, bare=way) for module in modules] for way in (False, True))
-    least = min(len(plan) for plan in plans)
-    held = [module._parameters for module in modules]  # what `module.weight` looks up, at a tenth of the price
-    copies = [None if products.copies is None else products.copies.of(module) for module in modules]
-    places = range(len(modules))
 
-    def weights_of(count: int) -> list[torch.Tensor | Packed | None]:
-        """What our products read; None: this module is better off with BLAS."""
+    def __init__(self, modules: Sequence[torch.nn.Linear], products: Products | None) -> None:
+        self._modules, self._own = modules, skinny()
+        self._held = [module._parameters for module in modules]  # what `module.weight` looks up, at a tenth of its time
+        self._least = 0  # rows from which on all of them are ordinary
+        if products is not None and self._own is not None:
+            self._plans, self._bare = ([products.plan(module, bare=way) for module in modules] for way in (False, True))
+            self._least = min(len(plan) for plan in self._plans)
+            self._copies = [None if products.copies is None else products.copies.of(module) for module in modules]
+
+    def reads(self, count: int) -> list[torch.Tensor | Packed | None]:
+        """What our products of `count` rows read, for each module; None: it is better off with BLAS."""
+        if count >= self._least:
+            return [None] * len(self._modules)
         found: list[torch.Tensor | Packed | None] = []
-        for at in places:
-            weight, copy, way = held[at]["weight"], copies[at], plans[at][count]
+        for held, copy, plan, bare in zip(self._held, self._copies, self._plans, self._bare, strict=True):
+            weight, way = held["weight"], plan[count]
             assert weight is not None
             if way == COMPACT:
                 packed = None if copy is None else copy.of(weight)
                 if packed is not None:
                     found.append(packed)
                     continue
-                way = bare[at][count]
+                way = bare[count]
             found.append(weight if way == SKINNY else None)
         return found
 
-    def product(rows: torch.Tensor) -> list[torch.Tensor]:
-        count = rows.shape[0]
-        if count >= least or not rows.is_contiguous():
-            return [functional.linear(rows, module.weight, module.bias) for module in modules]
-        weights = weights_of(count)
+    def __call__(self, rows: torch.Tensor) -> list[torch.Tensor]:
+        count, own = rows.shape[0], self._own
+        if own is None or count >= self._least or not rows.is_contiguous():
+            return [functional.linear(rows, module.weight, module.bias) for module in self._modules]
+        weights = self.reads(count)
         outs: list[Any]
         # One module that is better off with BLAS does not take the others with it, but they are asked for apart.
         if len(weights) <= SEGMENTS and all(weight is not None for weight in weights):
             outs = own.products(rows, weights)  # type: ignore[arg-type]
         else:
             outs = [None if weight is None else own.products(rows, [weight])[0] for weight in weights]
-        for at in places:
-            bias = held[at]["bias"]
+        for at, held in enumerate(self._held):
+            bias = held["bias"]
             if outs[at] is None:
-                outs[at] = functional.linear(rows, modules[at].weight, bias)
+                outs[at] = functional.linear(rows, self._modules[at].weight, bias)
             elif bias is not None:
                 outs[at].add_(bias)
         return outs
-
-    return product
 
 
 class _Block:

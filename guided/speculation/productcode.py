@@ -9,19 +9,25 @@ from collections.abc import Sequence
 
 from guided.speculation.layercode import LAYER
 from guided.speculation.packedcode import FORMS, Form, packed_code
+from guided.speculation.productwords import (
+    ATTEND_WORDS,
+    ATTENTION,
+    DONE,
+    KIND,
+    LANES,
+    ROWS,
+    SEGMENT,
+    SEGMENT_WORDS,
+    SIZE,
+    TICKET,
+    K,
+    N,
+    X,
+)
+from guided.speculation.wholecode import WHOLE
 
-__all__ = ["LANES", "SEGMENTS", "assembly"]
+__all__ = ["assembly"]
 
-LANES = 8
-ROWS = 4  # of W at a time
-SEGMENTS = 3  # products of the same x that can be asked for at once
-
-# Words of the shared state, 64 bit each; those that several threads write lie 64 bytes or more apart.
-TICKET, DONE, KIND = 0, 16, 32
-X, N, K, SIZE, SEGMENT = 33, 34, 35, 36, 37  # of a product
-SEGMENT_WORDS = 6  # W, out, y, first piece, number of the form, bytes of a row
-ATTENTION = 33  # of attention: the names in `ATTEND_WORDS`, in their order
-WORDS = SEGMENT + SEGMENTS * SEGMENT_WORDS
 _V = f"<{LANES} x float>"
 
 
@@ -230,8 +236,6 @@ def _load(at: int, name: str, base: str = "%s") -> str:
     return f"{_word(at, name + '_at', base)}  %{name} = load i64, ptr %{name}_at\n"
 
 
-ATTEND_WORDS = "q K V mask out scores n T d ld scale R blocks size K_head V_head".split()
-
 _PACKED_PIECES = "".join(
     f"""{form.name}:
   call void @sweep_{form.name}(ptr %W, i64 %stride, ptr %x, i64 %n, i64 %K, ptr %y, i64 %out, i64 %from, i64 %to,
@@ -397,4 +401,4 @@ def assembly(pause: str) -> str:
     packed = [packed_code(), *(_packed_sweep(form) for form in FORMS)]
     columns = [_columns(rows, *kind) for rows in (1, ROWS) for kind in _SWEPT]
     work = _WORK.replace("PAUSE", pause)
-    return "\n".join([*head, *blocks, *columns, _SWEEP, LAYER, *packed, work])
+    return "\n".join([*head, *blocks, *columns, _SWEEP, LAYER, *packed, work, WHOLE])

@@ -22,16 +22,18 @@ import os
 import platform
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 
 from grammars.kernels.machinecode import addresses_of
 from guided.speculation.packedcode import PLAIN, Form
-from guided.speculation.productcode import (
+from guided.speculation.productcode import assembly
+from guided.speculation.productwords import (
     ATTEND_WORDS,
     ATTENTION,
     KIND,
@@ -45,8 +47,7 @@ from guided.speculation.productcode import (
     K,
     N,
     X,
-    assembly,
-)  # fmt: skip
+)
 
 __all__ = ["LANES", "SEGMENTS", "WIDEST", "Packed", "Skinny", "skinny"]
 
@@ -84,9 +85,10 @@ class Skinny:
             address("differ")
         )
         self._norm = ctypes.CFUNCTYPE(None, *[pointer] * 3, *[integer] * 2, number)(address("norm"))
-        self._rotate = ctypes.CFUNCTYPE(None, *[pointer] * 2, *[integer] * 3, *[pointer] * 2, integer)(
+        self._rotate = ctypes.CFUNCTYPE(None, *[pointer] * 2, *[integer] * 3, *[pointer] * 2, *[integer] * 2)(
             address("rotate")
         )
+        self._layer = ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(address("layer"))
         self._gate = ctypes.CFUNCTYPE(None, pointer, pointer, integer)(address("gate"))
         self._pool = _State()
         self._busy = threading.Lock()
@@ -110,28 +112,27 @@ class Skinny:
         held = self._hold()
         try:
             state = held.words if held else alone.words
-            rows = sum(sizes)
-            size = max(ROWS, rows // (self._threads() * _PIECES) // ROWS * ROWS) if held else 1 << 40
-            state[KIND], state[X], state[N], state[K], state[SIZE] = 0, x.data_ptr(), count, width, size
-            at, pieces = SEGMENT, 0
-            for weight, out, own in zip(weights, outs, sizes, strict=True):
-                if type(weight) is Packed:
-                    records = weight.records
-                    state[at], state[at + 4] = records.data_ptr(), weight.form.number
-                    state[at + 5] = records.shape[1]
-                else:
-                    state[at], state[at + 4] = weight.data_ptr(), PLAIN  # type: ignore[union-attr]
-                state[at + 1], state[at + 2], state[at + 3] = own, out.data_ptr(), pieces
-                pieces += -(-own // size)
-                at += SEGMENT_WORDS
-            while at < WORDS:
-                state[at + 3] = _NEVER
-                at += SEGMENT_WORDS
+            threads = self._threads() if held else 0
+            pieces = product_words(state, 0, x.data_ptr(), count, width, weights, [o.data_ptr() for o in outs], threads)
             self._shared(ctypes.addressof(state), pieces, alone.scratch)
         finally:
             if held:
                 self._busy.release()
         return outs
+
+    @contextmanager
+    def state(self) -> Iterator[tuple[int, Callable[[Any], None]]]:
+        """For a layer: the number of threads that share its work (0: the caller's alone), and what runs its words."""
+        alone, held = self._alone(), self._hold()
+        words = ctypes.addressof((held or alone).words)
+        try:
+            yield (
+                self._threads() if held else 0,
+                lambda program: self._layer(ctypes.addressof(program), words, alone.scratch),
+            )
+        finally:
+            if held:
+                self._busy.release()
 
     def unpacked(self, packed: Packed) -> torch.Tensor:
         """The weight, float32 [out, in]."""
@@ -168,7 +169,7 @@ class Skinny:
         count, heads = x.shape[0], x.shape[1] // width
         out = torch.empty((1, heads, count, width))
         cos, sin = (angles[0].data_ptr(), angles[1].data_ptr()) if angles else (None, None)
-        self._rotate(x.data_ptr(), out.data_ptr(), count, heads, width // 2, cos, sin, angles is not None)
+        self._rotate(x.data_ptr(), out.data_ptr(), count, heads, width // 2, cos, sin, angles is not None, count)
         return out
 
     def gate(self, x: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
@@ -191,7 +192,7 @@ class Skinny:
         held = self._hold()
         try:
             state = held.words if held else self._alone().words
-            blocks = max(1, min(rows // 6, 2)) if held else 1
+            blocks = attention_blocks(rows, held is not None)
             size = -(-rows // blocks)
             state[KIND] = 1
             state[ATTENTION : ATTENTION + len(ATTEND_WORDS)] = (  # type: ignore[call-overload]
@@ -269,6 +270,46 @@ class Skinny:
             self._serve(ctypes.addressof(self._pool.words), _IDLE, own.scratch)
             with wake:
                 self._awake -= 1
+
+
+def product_words(
+    words: Any,
+    base: int,
+    x: int,
+    count: int,
+    width: int,
+    weights: Sequence[torch.Tensor | Packed],
+    outs: Sequence[int],
+    threads: int,
+) -> int:
+    """Write what the state holds for products of `count` rows at address x; gives the number of pieces.
+
+    Word i of the state is `words[base + i]`. `threads` 0: one piece for each weight.
+    """
+    rows = sum(weight.shape[0] for weight in weights)
+    size = max(ROWS, rows // (threads * _PIECES) // ROWS * ROWS) if threads else 1 << 40
+    words[base + KIND], words[base + X], words[base + N] = 0, x, count
+    words[base + K], words[base + SIZE] = width, size
+    at, pieces = base + SEGMENT, 0
+    for weight, out in zip(weights, outs, strict=True):
+        own = weight.shape[0]
+        if type(weight) is Packed:
+            records = weight.records
+            words[at], words[at + 4], words[at + 5] = records.data_ptr(), weight.form.number, records.shape[1]
+        else:
+            words[at], words[at + 4] = weight.data_ptr(), PLAIN  # type: ignore[union-attr]
+        words[at + 1], words[at + 2], words[at + 3] = own, out, pieces
+        pieces += -(-own // size)
+        at += SEGMENT_WORDS
+    while at < base + WORDS:
+        words[at + 3] = _NEVER
+        at += SEGMENT_WORDS
+    return pieces
+
+
+def attention_blocks(rows: int, shared: bool) -> int:
+    """In how many blocks the rows of queries that share a head of keys are attended to."""
+    return max(1, min(rows // 6, 2)) if shared else 1
 
 
 class _State:

@@ -13,12 +13,15 @@ from transformers import (
     MistralConfig,
     Qwen2Config,
     Qwen3Config,
+    StaticCache,
 )
 
 from guided.drafters.layers import find_layers, skipping
+from guided.speculation import lean, narrow, whole
 from guided.speculation.draft import Draft
 from guided.speculation.lean import lean_layers
 from guided.speculation.passes import Passes
+from guided.speculation.skinny import Skinny
 
 SIZES: dict[str, Any] = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -26,13 +29,14 @@ SIZES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def build(kind: str) -> Any:
+def build(kind: str, **sizes: int) -> Any:
     torch.manual_seed(0)
+    given = SIZES | sizes
     config: Any = {
-        "llama": lambda: LlamaConfig(**SIZES),
-        "mistral": lambda: MistralConfig(**SIZES, sliding_window=None),
-        "qwen2": lambda: Qwen2Config(**SIZES),
-        "qwen3": lambda: Qwen3Config(**SIZES),
+        "llama": lambda: LlamaConfig(**given),
+        "mistral": lambda: MistralConfig(**given, sliding_window=None),
+        "qwen2": lambda: Qwen2Config(**given),
+        "qwen3": lambda: Qwen3Config(**given),
     }[kind]()
     return AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
 
@@ -75,6 +79,64 @@ def test_logits_are_the_models(kind: str, rows: int) -> None:
     for ours, own in zip(found, expected, strict=True):
         assert torch.allclose(ours, own, atol=1e-5)
     assert not any("forward" in layer.__dict__ for layer in find_layers(model))
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2"])
+@pytest.mark.parametrize("threads", [1, 2])
+@torch.no_grad()
+def test_a_layer_in_one_call_gives_the_same_bits(kind: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a prompt's cache, a tree, what is left of it, one token; as the layer's calls one by one would."""
+    monkeypatch.setattr(narrow, "_LEAST", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    model = build(kind, hidden_size=64)
+    products = narrow.products_of(model)
+    if products is None:
+        pytest.skip("this processor has no skinny products")
+    for shape in products.plans:
+        products.plans[shape] = [0, *[narrow.SKINNY] * 32]
+    called = []
+    run = whole.WholeLayer.__call__
+
+    def counting(self: Any, *given: Any) -> Any:
+        called.append(run(self, *given))
+        return called[-1]
+
+    monkeypatch.setattr(whole.WholeLayer, "__call__", counting)
+    expected = logits_of(model, 1)
+    with lean_layers(model, products) as count:
+        assert count == 3
+        found = logits_of(model, 1)
+        monkeypatch.setattr(lean, "plain_layer", lambda *_: None)
+        apart = logits_of(model, 1)
+    torch.set_num_threads(before)
+    covered = [out for out in called[-3 * 3 :] if out is not None]
+    assert len(covered) == (0 if kind == "qwen2" else 3 * 3)  # qwen2's products have biases
+    for ours, calls, own in zip(found, apart, expected, strict=True):
+        assert torch.equal(ours, calls)
+        assert torch.allclose(ours, own, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_cache_grows_in_place_and_may_be_exchanged(own: Skinny) -> None:
+    cache = DynamicCache()
+    first = torch.randn((1, 2, 5, 16))
+    cache.update(first, 2 * first, 0)
+    layer = whole.plain_layer(cache, 0)
+    keys, values, used = whole.roomy(layer, 3)
+    assert used == 5 and keys.shape[2] >= 8
+    assert torch.equal(keys[:, :, :5], first) and torch.equal(values[:, :, :5], 2 * first)
+    layer.keys, layer.values = keys[:, :, :8], values[:, :, :8]
+    cache.crop(-2)
+    assert whole.roomy(layer, keys.shape[2] - 6)[0] is keys  # cut back: the same memory
+    assert whole.roomy(layer, keys.shape[2] - 5)[0] is not keys  # no room: more
+    layer.keys = layer.keys.clone()
+    assert whole.roomy(layer, 1)[0] is not keys
+    for other in (DynamicCache(), StaticCache(LlamaConfig(**SIZES), max_cache_len=9)):
+        assert whole.plain_layer(other, 0) is None
+    cache.update(torch.randn((1, 2, 5, 16)), torch.randn((1, 2, 5, 16)), 0)
+    cache.batch_repeat_interleave(2)
+    assert whole.plain_layer(cache, 0) is None
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ def test_modules_with_the_same_rows_are_multiplied_together(small: None, togethe
     modules = [nn.Linear(24, width, bias=bias).requires_grad_(False) for width in (40, 7, 16)[:together]]
     products = choose(nn.ModuleList(modules), [0, 1, 1, 0, 1])
     products.plans[16, 24] = [0, 1, 0, 1, 1]  # one that is better off apart
-    product = narrow.products_for(modules, products)
+    product = narrow.Product(modules, products)
     for rows in range(1, 7):
         x = torch.randn(rows, 24)
         for found, module in zip(product(x), modules, strict=True):
