@@ -19,6 +19,7 @@ from guided.speculation.lean import lean_layers
 from guided.speculation.narrow import narrow_passes, products_of
 from guided.speculation.passes import cut
 from guided.speculation.skinny import skinny
+from guided.speculation.whole import own_memory
 
 KINDS: tuple[Any, ...] = ("off", "in-place", "auto")
 
@@ -48,6 +49,7 @@ def main() -> None:
     cache = DynamicCache(config=model.config)
     own = torch.Generator().manual_seed(0)
     model(torch.randint(0, 49152, (1, options.context), generator=own), past_key_values=cache)
+    own_memory(cache)
     for size in map(int, options.sizes.split(",")):
         ids = torch.randint(0, 49152, (1, size), generator=own)
         spent: dict[str, list[float]] = {kind: [] for kind in kinds}

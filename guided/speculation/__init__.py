@@ -11,7 +11,7 @@ forced      text that the constraint leaves no choice about
 loop        draft, trim, pass, verify, commit
 narrow      matrix products for few rows, chosen by measurement (`skinny`, `productcode`: ours)
 compact     weights that were widened to float32, in their own precision (`packedcode`: how they are decoded)
-lean        decoder layers in few calls (`layercode`)
+lean        decoder layers in few calls (`layercode`), or in one (`whole`, `wholecode`)
 costs       what a pass of n tokens costs, learnt
 stats       what it cost and where tokens came from
 """

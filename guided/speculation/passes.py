@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from guided.speculation.draft import Draft
+from guided.speculation.whole import own_memory
 
 __all__ = ["Passes", "cache_name", "cut"]
 
@@ -109,6 +110,8 @@ class Passes:
         self._next = (last if positions is None else positions[..., -1:].reshape(self.rows, 1)) + 1
         layers = getattr(self.cache, "layers", [])
         self.plain = bool(layers) and all(type(layer).__name__ == "DynamicLayer" for layer in layers)
+        if self.plain:
+            own_memory(self.cache)
         attention = getattr(self.model.config, "_attn_implementation", "")
         self.branches = self.plain and attention in ("sdpa", "eager")
         self.rewinds = bool(getattr(self.cache, "is_croppable", True))

@@ -3,7 +3,9 @@
 With weights in few bits the products of a pass over one token take less than what thirty layers of Python calls and
 small tensors do. `WholeLayer` keeps a program for each number of rows: the words of `wholecode`, which hardly change
 from pass to pass. Keys and values are written where they are to lie: the cache's tensors become the beginning of larger
-ones, so that a pass appends to them instead of copying them (`roomy`).
+ones, so that a pass appends to them instead of copying them (`roomy`). That is done to caches that were told to `own`
+their memory, because whoever holds the tensors of a cache that was cut back since would see them overwritten; a copy of
+such a cache, shallow or deep, is another one, and has not been told.
 
 It gives what `lean`'s calls give, to the last bit. Whatever it does not cover (batches, biases, a product that BLAS
 does better, a cache of another kind) it leaves to them.
@@ -25,7 +27,7 @@ from guided.speculation.productwords import ATTEND_WORDS, ATTENTION, KIND, LANES
 from guided.speculation.skinny import Packed, Skinny, attention_blocks, product_words
 from guided.speculation.wholecode import WHOLE_WORDS, place_of
 
-__all__ = ["OneLayer", "WholeLayer", "roomy"]
+__all__ = ["OneLayer", "WholeLayer", "own_memory", "roomy"]
 
 _SPARE = 64  # slots that a cache's tensors get beyond what is asked for, and an eighth of that
 Weights = Callable[[int], Sequence[torch.Tensor | Packed | None]]
@@ -42,9 +44,27 @@ class OneLayer:
 
     def __init__(self, cache: Any) -> None:
         self.cache = cache
+        own_memory(cache)
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any) -> Any:
         return self.cache.update(keys, values, 0)
+
+
+class _Room:
+    """Memory [1, shared, slots, d] for keys and for values; `owner`: the layer whose it is, by its identity."""
+
+    __slots__ = ("keys", "owner", "values")
+
+    def __init__(self, owner: int) -> None:
+        self.owner = owner
+        self.keys = self.values = torch.empty(0)
+
+
+def own_memory(cache: Any) -> None:
+    """From now on the layers of a cache may write where they wrote before, and nobody else holds their tensors."""
+    for layer in getattr(cache, "layers", ()):
+        if type(layer) is DynamicLayer:
+            layer._guided_room = _Room(id(layer))  # type: ignore[attr-defined]
 
 
 def plain_layer(cache: Any, index: int) -> Any:
@@ -56,10 +76,11 @@ def plain_layer(cache: Any, index: int) -> Any:
     layer = cache.layers[index]
     if type(layer) is not DynamicLayer or not layer.is_initialized:
         return None
-    keys = layer.keys
-    if keys is None:
+    keys, room = layer.keys, layer.__dict__.get("_guided_room")
+    if keys is None or room is None or room.owner != id(layer):
         return None
-    return layer if keys.ndim == 4 and keys.shape[0] == 1 and keys.dtype == torch.float32 else None
+    fits = keys.ndim == 4 and keys.shape[0] == 1 and keys.dtype == torch.float32 and keys.device.type == "cpu"
+    return layer if fits else None
 
 
 def roomy(layer: Any, more: int) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -69,14 +90,13 @@ def roomy(layer: Any, more: int) -> tuple[torch.Tensor, torch.Tensor, int]:
     """
     keys, values = layer.keys, layer.values
     used = keys.shape[2]
-    room: tuple[torch.Tensor, torch.Tensor] | None = getattr(layer, "_guided_room", None)
+    room: _Room = layer._guided_room
     if (
-        room is None
-        or used + more > room[0].shape[2]
-        or keys.data_ptr() != room[0].data_ptr()
-        or values.data_ptr() != room[1].data_ptr()
-        or keys.stride() != room[0].stride()
-        or values.stride() != room[1].stride()
+        keys.data_ptr() != room.keys.data_ptr()
+        or values.data_ptr() != room.values.data_ptr()
+        or keys.stride() != room.keys.stride()
+        or values.stride() != room.values.stride()
+        or used + more > room.keys.shape[2]
     ):
         slots = (used + more) * 9 // 8 + _SPARE
         made = []
@@ -84,8 +104,8 @@ def roomy(layer: Any, more: int) -> tuple[torch.Tensor, torch.Tensor, int]:
             memory = torch.empty((1, tensor.shape[1], slots, tensor.shape[3]))
             memory[:, :, :used] = tensor
             made.append(memory)
-        room = layer._guided_room = (made[0], made[1])
-    return room[0], room[1], used
+        room.keys, room.values = made
+    return room.keys, room.values, used
 
 
 class _Memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -122,6 +123,8 @@ def test_a_cache_grows_in_place_and_may_be_exchanged(own: Skinny) -> None:
     cache = DynamicCache()
     first = torch.randn((1, 2, 5, 16))
     cache.update(first, 2 * first, 0)
+    assert whole.plain_layer(cache, 0) is None  # somebody may hold its tensors
+    whole.own_memory(cache)
     layer = whole.plain_layer(cache, 0)
     keys, values, used = whole.roomy(layer, 3)
     assert used == 5 and keys.shape[2] >= 8
@@ -132,7 +135,9 @@ def test_a_cache_grows_in_place_and_may_be_exchanged(own: Skinny) -> None:
     assert whole.roomy(layer, keys.shape[2] - 5)[0] is not keys  # no room: more
     layer.keys = layer.keys.clone()
     assert whole.roomy(layer, 1)[0] is not keys
-    for other in (DynamicCache(), StaticCache(LlamaConfig(**SIZES), max_cache_len=9)):
+    shallow = copy.copy(cache)
+    shallow.layers = [copy.copy(layer)]
+    for other in (shallow, copy.deepcopy(cache), DynamicCache(), StaticCache(LlamaConfig(**SIZES), max_cache_len=9)):
         assert whole.plain_layer(other, 0) is None
     cache.update(torch.randn((1, 2, 5, 16)), torch.randn((1, 2, 5, 16)), 0)
     cache.batch_repeat_interleave(2)
