@@ -32,6 +32,7 @@ def transfer_q(
     max_rollout: int = 32,
     rollouts: int = 1,
     rollout_temperature: float = 1.0,
+    rollout_weight: float = 0.0,
     baseline_reward: Reward | None = None,
     beta: float = 1.0,
     text: Literal["response", "full"] = "response",
@@ -50,6 +51,8 @@ def transfer_q(
     `max_rollout`      tokens of a completion; the reward sees it cut there, so give it room to end. 0 is ARGS. Under a
                        constraint the shortest end follows: every completion is a whole valid text, where this can be
     `rollouts`         completions for each candidate: 1 is greedy, more are drawn at `rollout_temperature`
+    `rollout_weight`   rollouts follow the reward of the unfinished text as well, as `args` with this weight: an aligned
+                       policy out of one that is not, for rewards that can judge beginnings. `top_k` rewards a token
     `baseline_reward`  the reward that `policy` was trained for, with KL strength `beta`, if that is another one:
                        indirect transfer, Q = E[w r] / E[w] with w = exp((r - r_BL) / beta); needs `rollouts` > 1
     `text`             the reward judges the "response", or the "full" text with the prompt
@@ -76,6 +79,7 @@ def transfer_q(
                 max_rollout=max_rollout,
                 rollouts=rollouts,
                 rollout_temperature=rollout_temperature,
+                rollout_weight=rollout_weight,
                 baseline_reward=baseline,
                 beta=beta,
                 normalize=normalize,

@@ -41,6 +41,11 @@ SUBJECTS = [
     "a bus stop", "the village school", "a bowl of soup", "the lighthouse", "an empty chair", "the spring market",
     "a pair of boots", "the kitchen window", "a street musician", "the old oak", "a night at the cinema",
     "the swimming pool", "a train ticket", "the neighbour's cat", "a sandwich", "the museum",
+    "a wool blanket", "the corner shop", "a sailing boat", "the winter coat", "a tent by the lake", "the piano lesson",
+    "a cheese platter", "the post office", "a plastic chair", "the airport", "a cookery book", "the tram",
+    "a garden fence", "the football match", "a pair of glasses", "the waiting room", "a birthday cake", "the castle",
+    "a desk lamp", "the ferry", "a picnic", "the hiking boots", "a tomato salad", "the concert hall", "an office chair",
+    "the beach in autumn", "a coffee machine", "the guest house",
 ]  # fmt: skip
 OTHERS = [
     "a walk by the river", "the bakery on the corner", "my first bicycle", "a cup of tea", "the old theatre",
@@ -106,10 +111,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=18)
     parser.add_argument("--review", type=int, default=24, help="characters of a review in JSON, at most")
     parser.add_argument("--prompts", type=int, default=8)
+    parser.add_argument("--skip", type=int, default=0, help="subjects before the first")
     parser.add_argument("--top-k", type=int, default=4)
     parser.add_argument("--max-rollout", type=int, default=4)
     parser.add_argument("--rollouts", type=int, default=1, help="of each candidate; several are drawn, one is greedy")
     parser.add_argument("--indirect", type=float, metavar="BETA", help="for a policy trained for no reward: r_BL = 0")
+    parser.add_argument("--rollout-weight", type=float, default=0.0, help="rollouts by ARGS with this weight")
     parser.add_argument("--texts", type=int, default=1, help="of Transfer Q* for each prompt")
     parser.add_argument("--draws", type=int, help="of the others; otherwise as many tokens as Transfer Q* runs for one")
     parser.add_argument("--batch", type=int, default=8, help="prompts at a time")
@@ -138,7 +145,7 @@ def run(loaded: Any, task: str, method: str, draws: int, given: Any) -> dict[str
     SCHEMA["properties"]["review"]["maxLength"] = given.review
     model, tokenizer = loaded.model, loaded.tokenizer
     tokenizer.padding_side = "left"
-    subjects = OTHERS if given.tune else SUBJECTS[: given.prompts]
+    subjects = OTHERS if given.tune else SUBJECTS[given.skip :][: given.prompts]
     reward = Whole(judge, tokenizer)
     torch.manual_seed(0)
     work = Work(model)
@@ -185,6 +192,7 @@ def _processor(loaded: Any, method: str, schema: dict[str, Any] | None, reward: 
         return processor + guided.args(reward, tokenizer=tokenizer, weight=1 / given.alpha, eos_ids=ends, **steer)
     if method == "transfer_q":
         steer |= {"alpha": given.alpha, "max_rollout": given.max_rollout, "rollouts": given.rollouts}
+        steer["rollout_weight"] = given.rollout_weight
         if given.indirect is not None:
             steer |= {"baseline_reward": lambda texts: [0.0] * len(texts), "beta": given.indirect}
         return processor + guided.transfer_q(policy=model, reward=reward, tokenizer=tokenizer, **steer)

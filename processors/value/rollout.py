@@ -10,7 +10,7 @@ see the same ones, and the generator that `generate` draws from is left alone.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,11 @@ import torch
 
 from processors.constraint import ConstraintProcessor
 from processors.forward import Call, PassState
-from processors.value.under import Branches, branch_out
+from processors.value.under import branch_out
 
-__all__ = ["Candidates", "Roller"]
+__all__ = ["Candidates", "Roller", "Steer"]
+
+Steer = Callable[[torch.Tensor, list[int], list[list[int]]], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,17 @@ class Roller:
         self.eos_ids = frozenset(eos_ids)
 
     def run(
-        self, call: Call, candidates: Candidates, policy: PassState | None, constraint: ConstraintProcessor | None
+        self,
+        call: Call,
+        candidates: Candidates,
+        policy: PassState | None,
+        constraint: ConstraintProcessor | None,
+        steer: Steer | None = None,
     ) -> list[list[int]]:
         """The tokens of each rollout from its candidate on, EOS included: n * samples lists, samples side by side.
 
-        `policy` None or a length of 0: the candidate alone. The policy's state does not move.
+        `policy` None or a length of 0: the candidate alone. The policy's state does not move. `steer` may change a
+        step's scores: from logits [n, V], the call's rows they belong to, and what each rollout has written.
         """
         each = [i for i in range(len(candidates.rows)) for _ in range(self.samples)]
         written = [[candidates.tokens[i]] for i in each]
@@ -77,14 +85,16 @@ class Roller:
                 branches.keep(going)
             live, left = [live[i] for i in going], [left[i] - 1 for i in going]
             logits = fork.step(torch.tensor([written[j][-1] for j in live])[:, None])
-            tokens = self._next(logits, branches, [draws[j] for j in live])
+            scores = logits if branches is None else branches.mask(logits)
+            if steer is not None:
+                scores = steer(scores, [candidates.rows[each[j]] for j in live], [written[j] for j in live])
+            tokens = self._next(scores, [draws[j] for j in live])
             for j, token in zip(live, tokens, strict=True):
                 written[j].append(token)
             if branches is not None:
                 branches.advance(tokens)
 
-    def _next(self, logits: torch.Tensor, branches: Branches | None, draws: list[np.random.Generator]) -> list[int]:
-        scores = logits if branches is None else branches.mask(logits)
+    def _next(self, scores: torch.Tensor, draws: list[np.random.Generator]) -> list[int]:
         if self.samples == 1:
             return list(scores.argmax(dim=-1).tolist())
         mass = torch.softmax(scores.double() / self.temperature, dim=-1).cumsum(dim=-1)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -117,6 +118,7 @@ class TransferQ(ValueProcessor):
         max_rollout: int = 32,
         rollouts: int = 1,
         rollout_temperature: float = 1.0,
+        rollout_weight: float = 0.0,
         baseline_reward: TextReward | None = None,
         beta: float = 1.0,
         normalize: Literal["none", "zscore"] = "none",
@@ -130,6 +132,7 @@ class TransferQ(ValueProcessor):
             ("max_rollout", max_rollout, max_rollout >= 0, "0 or more tokens"),
             ("rollouts", rollouts, rollouts >= 1, "1 or more"),
             ("rollout_temperature", rollout_temperature, rollout_temperature > 0, "above 0"),
+            ("rollout_weight", rollout_weight, rollout_weight >= 0, "0 or more"),
             ("beta", beta, beta > 0, "above 0"),
             ("normalize", normalize, normalize in ("none", "zscore"), '"none" or "zscore"'),
             ("rollouts", rollouts, baseline_reward is None or rollouts > 1, "2 or more with a baseline_reward: the "
@@ -138,12 +141,14 @@ class TransferQ(ValueProcessor):
             if not fine:
                 raise GenerationError(f"transfer_q({name}={value!r})", f"{name} must be {wanted}.")
         self.reward, self.baseline_reward, self.beta, self.normalize = reward, baseline_reward, beta, normalize
+        self.rollout_weight = rollout_weight
         self.roller = Roller(max_rollout, rollouts, rollout_temperature, seed, ends)
 
     def values(self, call: Call, candidates: Candidates) -> torch.Tensor:
         samples = self.roller.samples
         policy = call.state("policy") if self.roller.length else None
-        ends = self.roller.run(call, candidates, policy, self.constraint)
+        steer = partial(self._follow, call) if self.rollout_weight else None
+        ends = self.roller.run(call, candidates, policy, self.constraint, steer)
         prompts, responses = self._texts(call, [row for row in candidates.rows for _ in range(samples)], ends)
         r = self.reward(prompts, responses).view(-1, samples)
         if self.baseline_reward is None:
@@ -152,6 +157,17 @@ class TransferQ(ValueProcessor):
             gap = (r - self.baseline_reward(prompts, responses).view(-1, samples)) / self.beta
             q = (torch.softmax(gap.clamp(-_CLIP, _CLIP), dim=-1) * r).sum(dim=-1)
         return _zscore(q, candidates.rows) if self.normalize == "zscore" else q
+
+    def _follow(self, call: Call, scores: torch.Tensor, rows: list[int], ends: list[list[int]]) -> torch.Tensor:
+        """A rollout's scores [n, V] by the reward of the unfinished text, on the best `top_k`: ARGS."""
+        best = scores.float().log_softmax(dim=-1).topk(min(self.top_k, scores.shape[1]), dim=-1)
+        wanted = best.values > -torch.inf
+        places = wanted.nonzero()[:, 0].tolist()
+        longer = [[*ends[i], z] for i, z in zip(places, best.indices[wanted].tolist(), strict=True)]
+        r = torch.zeros_like(best.values)
+        r[wanted] = self.reward(*self._texts(call, [rows[i] for i in places], longer)).to(r)
+        out = torch.full_like(scores, -torch.inf, dtype=torch.float32)
+        return out.scatter_(1, best.indices, best.values + self.rollout_weight * r)
 
 
 class Args(ValueProcessor):

@@ -98,14 +98,21 @@ def some_reward(texts: list[str]) -> list[float]:
 
 
 @torch.no_grad()
-def naive(model: Any, ids: list[int], start: int, scores: torch.Tensor, k: int, length: int, alpha: float) -> Any:
-    """Greedy rollouts without caches, one candidate at a time, in numpy where it is arithmetic."""
+def naive(
+    model: Any, ids: list[int], start: int, scores: torch.Tensor, k: int, length: int, alpha: float, weight: float = 0
+) -> Any:
+    """Greedy rollouts (ARGS with a weight) without caches, one candidate at a time, in numpy where it is arithmetic."""
     logp = scores.double() - scores.double().logsumexp(-1)
     out = np.full(len(scores), -np.inf)
     for z in logp.topk(k).indices.tolist():
         text = [*ids, z]
         while len(text) < len(ids) + 1 + length and text[-1] != EOS:
-            text.append(int(model(torch.tensor([text])).logits[0, -1].argmax()))
+            values = model(torch.tensor([text])).logits[0, -1].tolist()
+            best = sorted(range(len(values)), key=lambda token: -values[token])[: k if weight else 1]
+            judged = {
+                y: values[y] + weight * reward_of_ids(DECODER.decode(torch.tensor([*text[start:], y]))) for y in best
+            }
+            text.append(max(judged, key=judged.__getitem__))
         out[z] = float(logp[z]) + reward_of_ids(DECODER.decode(torch.tensor(text[start:]))) / alpha
     out -= np.log(np.exp(out).sum())
     return torch.tensor(out)
@@ -120,9 +127,10 @@ def transfer(policy: Any = None, **options: Any) -> ProcessorList:
     return transfer_q(policy=policy or llama(), **given)
 
 
-def test_greedy_rollouts_equal_the_definition_in_batches_and_with_padding() -> None:
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_greedy_rollouts_equal_the_definition_in_batches_and_with_padding(weight: float) -> None:
     """Three calls of a batch with left padding against rollouts of each row alone, without caches or padding."""
-    processor = transfer()
+    processor = transfer(rollout_weight=weight)
     rows = PROMPTS
     generator = torch.Generator().manual_seed(0)
     for step in range(4):
@@ -130,7 +138,7 @@ def test_greedy_rollouts_equal_the_definition_in_batches_and_with_padding() -> N
         out = processor(rows, scores)
         for r_, (row, mask) in enumerate(zip(rows.tolist(), MASK.tolist(), strict=True)):
             real = row[mask.index(1) :]
-            expected = naive(llama(), real, len(real) - step, scores[r_], 4, 5, 0.5)
+            expected = naive(llama(), real, len(real) - step, scores[r_], 4, 5, 0.5, weight)
             torch.testing.assert_close(out[r_].double(), expected, atol=1e-5, rtol=0)
         rows = torch.cat([rows, torch.randint(6, 30, (3, 1), generator=generator)], 1)
 
@@ -242,12 +250,14 @@ class Watch:
         return [float(sum(char.isdigit() for char in text)) for text in texts]
 
 
-@pytest.mark.parametrize("rollouts", [1, 2])
+@pytest.mark.parametrize(("rollouts", "weight"), [(1, 0.0), (2, 0.0), (1, 2.0), (2, 2.0)])
 @pytest.mark.parametrize("options", [{}, {"do_sample": True}, {"num_beams": 2}, {"prompt_lookup_num_tokens": 3}])
-def test_rollouts_stay_inside_the_constraint_and_end(options: dict[str, Any], rollouts: int) -> None:
-    """Each text that the reward sees is a whole text of the language, though it may always be cut short or go on."""
+def test_rollouts_stay_inside_the_constraint_and_end(options: dict[str, Any], rollouts: int, weight: float) -> None:
+    """Each text that the reward sees is a whole text of the language, though it may always be cut short or go on; a
+    beginning of one where rollouts follow the reward."""
     watch = Watch()
-    aligned = transfer_q(policy=llama(), reward=watch, tokenizer=DECODER, top_k=3, max_rollout=6, rollouts=rollouts)
+    aligned = transfer_q(policy=llama(), reward=watch, tokenizer=DECODER, top_k=3, max_rollout=6, rollouts=rollouts,
+                         rollout_weight=weight)  # fmt: skip
     combined = aligned + toy_list(Lists(3), max_new_tokens=12)
     given = PROMPTS[:1] if "prompt_lookup_num_tokens" in options else PROMPTS
     out = llama().generate(input_ids=given, attention_mask=(given != PAD).long(), max_new_tokens=12,
@@ -255,7 +265,8 @@ def test_rollouts_stay_inside_the_constraint_and_end(options: dict[str, Any], ro
     for row in out[:, 4:].tolist():
         text, ended = spell(toy_vocabulary(), row)
         assert ended and Lists(3).complete(text)
-    assert len(watch.texts) > 5 and all(Lists(3).complete(text.encode()) for text in watch.texts)
+    fine = Lists(3).viable if weight else Lists(3).complete
+    assert len(watch.texts) > 5 and all(fine(text.encode()) for text in watch.texts)
     assert aligned[0].constraint is None  # composition binds a copy; the list itself can be used elsewhere
 
 
@@ -365,7 +376,8 @@ def test_the_reward_rises_as_alpha_falls() -> None:
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [({"alpha": 0}, "alpha"), ({"top_k": 0}, "top_k"), ({"stride": 0}, "stride"), ({"max_rollout": -1}, "max_rollout"),
-     ({"rollouts": 0}, "rollouts"), ({"beta": 0}, "beta"), ({"normalize": "max"}, "normalize"),
+     ({"rollouts": 0}, "rollouts"), ({"rollout_weight": -1}, "rollout_w"),
+     ({"beta": 0}, "beta"), ({"normalize": "max"}, "normalize"),
      ({"text": "all"}, "text"),
      ({"baseline_reward": some_reward}, "2 or more"), ({"rollout_temperature": 0}, "rollout_temperature")],
 )  # fmt: skip
