@@ -258,8 +258,10 @@ class Tier1:
             packed = int(merge(self._address, front, first, stop, whole, *there, root, listed, self._work))
             if packed >= 0:
                 break
-            room *= 2
-            self._work = np.zeros(2 * self._work.size, np.int64)
+            if packed == -1:
+                room *= 2
+            else:
+                self._work = np.zeros(2 * self._work.size, np.int64)
         nodes, tokens = packed & 0xFFFFFFFF, packed >> 32
         mbyte.n, mend.n, mtok.n, mlist.n = root + nodes, root + nodes, 2 * (root + nodes), listed + tokens
         return root

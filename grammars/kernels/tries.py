@@ -147,7 +147,7 @@ def merge(
     A merged node stands for the trie nodes that the same bytes reach from different frontier nodes; it lists their
     tokens. Written from index 0 of mbyte uint8, mend, mtok [2 a node], mlist, where node `root` and token `listed` of
     all are; work: int64 scratch. Returns the number of nodes (the root first) and, packed above 32 bits, of tokens;
-    -1: too little room.
+    -1: too little room for what is written; -2: in `work`.
     """
     ctx = _context(address)
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
@@ -157,7 +157,7 @@ def merge(
     used = 0
     for k in range(first, stop):
         if used >= pool.size:
-            return -1
+            return -2
         pool[used] = front[2 * k]
         used += 1
     nodes, tokens, depth = 0, 0, 0
@@ -172,9 +172,9 @@ def merge(
     for k in range(children):
         used = _list_children(pool, used, pool[k], tend)
         if used < 0:
-            return -1
+            return -2
     if not _sort_by_byte(pool, low, used, tbyte):
-        return -1
+        return -2
     work[0], work[1], work[2], work[3] = low, used, 0, low
     while True:
         at = 4 * depth
@@ -189,8 +189,10 @@ def merge(
         run = work[at]
         byte = _u1(tbyte, pool[run])
         stop_run = run
-        if nodes >= mbyte.size or 2 * nodes + 1 >= mtok.size or at + 8 > room:
+        if nodes >= mbyte.size or 2 * nodes + 1 >= mtok.size:
             return -1
+        if at + 8 > room:
+            return -2
         mbyte[nodes] = byte
         mtok[2 * nodes] = listed + tokens
         while stop_run < work[at + 1] and _u1(tbyte, pool[stop_run]) == byte:
@@ -208,9 +210,9 @@ def merge(
         for k in range(run, stop_run):
             used = _list_children(pool, used, pool[k], tend)
             if used < 0:
-                return -1
+                return -2
         if not _sort_by_byte(pool, low, used, tbyte):
-            return -1
+            return -2
         depth += 1
         work[at + 4], work[at + 5], work[at + 6], work[at + 7] = low, used, nodes, low
         nodes += 1

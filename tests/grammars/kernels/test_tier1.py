@@ -232,6 +232,21 @@ def test_many_tokens_outgrow_the_first_buffers() -> None:
         check(vocab, entries, store, q, 0, -1)
 
 
+def test_room_for_merged_tries_is_all_that_grows_with_them() -> None:
+    """The scratch of merging once doubled whenever the arrays that are kept were full, until no memory was left."""
+    entries: list[bytes | None] = [bytes((34, a, b)) for a in range(32, 96) for b in range(97, 123)]
+    vocab = Vocabulary.from_bytes([*entries, None], [len(entries)])
+    tier = Tier1(store_of({"type": "string"}, "any", "any"), vocab)
+    quote = np.array((int(np.flatnonzero(vocab.trie_byte == 34)[0]),), np.int32)
+    room, root = tier.mbyte.data.size, 0
+    scratch = tier._work.size
+    while tier.mbyte.data.size < 8 * room:
+        root = tier.merged(quote)
+    assert tier._work.size == scratch
+    assert tier.mlist.data[tier.mlist.n - len(entries) : tier.mlist.n].tolist() == list(range(len(entries)))
+    assert tier.mend.data[root] == tier.mbyte.n
+
+
 COUNTING = (
     ("^[ab]{0,10}c$", "aaaaaaaaaa"),
     ("^(?:a-?){0,9}b$", "a-aaa-a-aaa"),
