@@ -26,14 +26,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 from torch.nn import functional
 
-from guided.speculation.compact import Copies, packed
+from guided.speculation.compact import Copies
 from guided.speculation.skinny import LANES, SEGMENTS, Packed, skinny
 
 __all__ = ["SIZES", "Narrow", "Product", "Products", "linears", "narrow_passes", "products_of"]
@@ -88,8 +88,10 @@ class Products:
         shapes: dict[Shape, list[torch.nn.Linear]] = {}
         for module in modules:
             shapes.setdefault((module.out_features, module.in_features), []).append(module)
-        ways = 1 if skinny() is None else 2 if copies is None else 3
-        samples = {shape: _samples(found, _TURNS * ways, ways == 3) for shape, found in shapes.items()}
+        own = skinny()
+        ways = 1 if own is None else 2 if copies is None else 3
+        with nullcontext() if own is None else own.threads():  # small operations, on whatever cores others leave
+            samples = {shape: _samples(found, _TURNS * ways, copies) for shape, found in shapes.items()}
         self.seconds: dict[Shape, dict[int, list[float]]] = {shape: {} for shape in shapes}
         for size in SIZES:
             for shape in shapes:
@@ -106,6 +108,8 @@ class Products:
                 for way in (ORDINARY, SKINNY, COMPACT):
                     times[size][way] = min(times[size][way], times[larger][way])
         self.plans: dict[Shape, list[int]] = {shape: _plan(times, COMPACT) for shape, times in self.seconds.items()}
+        if copies is not None:
+            copies.drop(module for module in modules if COMPACT not in self.plan(module))
         self.bare: dict[Shape, list[int]] = {shape: _plan(times, SKINNY) for shape, times in self.seconds.items()}
 
     def plan(self, module: torch.nn.Linear, *, bare: bool = False) -> list[int]:
@@ -116,7 +120,7 @@ class Products:
         """Before a generation: copies of the weights that are faster with one."""
         own = skinny()
         if self.copies is not None and own is not None:
-            with own.threads():  # torch on one thread: small operations, on whatever cores others leave
+            with own.threads():
                 self.copies.renew([module for module in modules if COMPACT in self.plan(module)], own)
 
     def pass_seconds(self, rows: int) -> float:
@@ -132,12 +136,16 @@ class Products:
 class _Sample:
     """A product, timed: a module's, or that of some rows of its weight."""
 
-    def __init__(self, module: torch.nn.Linear, copied: bool, begin: int = 0, end: int | None = None) -> None:
+    def __init__(self, module: torch.nn.Linear, copies: Copies | None, begin: int = 0, end: int | None = None) -> None:
         out, self.width = module.weight.shape
         self.weight = module.weight.detach()[begin:end]
         self.scale = out / self.weight.shape[0]
         own = skinny()
-        self.packed = packed(self.weight, own) if copied and own is not None else None
+        self.packed = None
+        if copies is not None and own is not None:
+            copies.renew([module], own)
+            whole = copies.of(module).packed
+            self.packed = None if whole is None else whole.rows(begin, out if end is None else end)
 
     def time(self, rows: int, way: int) -> float:
         weight = self.packed if way == COMPACT else self.weight
@@ -152,15 +160,15 @@ class _Sample:
         return (time.thread_time() - began) * self.scale
 
 
-def _samples(modules: Sequence[torch.nn.Linear], turns: int, copied: bool) -> list[list[_Sample]]:
+def _samples(modules: Sequence[torch.nn.Linear], turns: int, copies: Copies | None) -> list[list[_Sample]]:
     """Up to `turns` sets of samples of one shape, as different as there are modules, or slices of a large weight."""
     out, width = modules[0].weight.shape
     part = min(out, max(1, _ELEMENTS // width))
     if part < out:
         step = max(1, (out - part) // turns)
-        return [[_Sample(modules[0], copied, begin, begin + part)] for begin in range(0, out - part, step)][:turns]
+        return [[_Sample(modules[0], copies, begin, begin + part)] for begin in range(0, out - part, step)][:turns]
     sets = [modules[at : at + _SAMPLES] for at in range(0, len(modules), _SAMPLES)][:turns]
-    return [[_Sample(module, copied) for module in chosen] for chosen in sets if chosen]
+    return [[_Sample(module, copies) for module in chosen] for chosen in sets if chosen]
 
 
 def _plan(times: dict[int, list[float]], last: int) -> list[int]:

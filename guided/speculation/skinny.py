@@ -67,6 +67,10 @@ class Packed:
     shape: torch.Size
     records: torch.Tensor
 
+    def rows(self, begin: int, end: int) -> Packed:
+        """Some rows of the weight."""
+        return Packed(self.form, torch.Size((end - begin, self.shape[1])), self.records[begin:end])
+
 
 class Skinny:
     """The compiled functions, and the threads that help with them.
