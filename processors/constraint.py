@@ -282,10 +282,14 @@ class ConstraintProcessor(LogitsProcessor):
         owners = [self.constraints[row * prompts // rows] for row in range(rows)]
         return _Workspace(owners, width, self._vocabulary.words)
 
-    def _mask(self, generation: Generation, scores: torch.Tensor) -> torch.Tensor:
-        """Fill the mask rows and apply them."""
+    def _mask(
+        self, generation: Generation, scores: torch.Tensor, unlimited: frozenset[int] = frozenset()
+    ) -> torch.Tensor:
+        """Fill the mask rows and apply them; those of `unlimited` rows whatever their budgets are."""
         workspace: _Workspace = generation.workspace
         masker, budgets, written = workspace.masker, workspace.budgets, generation.generated
+        if unlimited:
+            budgets = [None if r in unlimited else limit for r, limit in enumerate(budgets)]
         masker.before_writing()
         for r, cursor in enumerate(generation.cursors):
             if cursor is None:
@@ -304,10 +308,12 @@ class ConstraintProcessor(LogitsProcessor):
             return out
         states = masker.states()
         if worst == EMPTY:
-            if any(limit is not None for limit in budgets):  # cut short is better than nothing
-                workspace.budgets = [None] * len(budgets)
-                return self._mask(generation, scores)
-            self._dead_end(generation, states.index(EMPTY))
+            empty = [r for r, state in enumerate(states) if state == EMPTY]
+            over = [r for r in empty if budgets[r] is not None]
+            if not over:
+                self._dead_end(generation, empty[0])
+            # Cut short is better than nothing. In this call only: the row may be behind a draft that is not taken.
+            return self._mask(generation, scores, unlimited.union(over))
         if not self._warned:
             self._warn(generation, states)
         return out

@@ -143,6 +143,29 @@ def test_budget_bans_what_cannot_be_finished() -> None:
         assert allowed(processor, [*PROMPT, TOKEN["[["], TOKEN["]"], TOKEN["]"], *[EOS, PAD, PAD, PAD][:n]]) == [EOS]
 
 
+def test_a_draft_beyond_the_budget_does_not_lift_it() -> None:
+    """Behind a token that the budget bans no mask fits; what is there is not taken, and the limit holds as before."""
+    processor = toy_list(Lists(3), max_new_tokens=5)
+    allowed(processor, PROMPT)
+    before = allowed(processor, [*PROMPT, TOKEN["[["]])
+    assert TOKEN["1,"] not in before
+    beyond = allowed(processor, [*PROMPT, TOKEN["[["], TOKEN["1,"]])
+    assert TOKEN["1"] in beyond and TOKEN["12,3"] in beyond, "cut short is better than nothing"
+    assert allowed(processor, [*PROMPT, TOKEN["[["]]) == before
+    assert allowed(processor, [*PROMPT, TOKEN["[["], TOKEN["]"]]) == [TOKEN["]"]]
+
+
+def test_a_row_beyond_its_budget_lifts_no_other_rows() -> None:
+    processor = toy_list(Lists(3), Lists(3), Lists(3), max_new_tokens=5)
+    processor(torch.tensor([PROMPT] * 3), torch.zeros(3, WIDTH))
+    ends = [[TOKEN["[["], TOKEN["1,"]], [TOKEN["[["], TOKEN["12,3"]], [TOKEN["[["], TOKEN["]"]]]
+    for k in range(2):
+        out = processor(torch.tensor([[*PROMPT, *end[: k + 1]] for end in ends]), torch.zeros(3, WIDTH))
+    rows = [row.isfinite().nonzero().flatten().tolist() for row in out]
+    assert TOKEN["12,3"] in rows[0]
+    assert rows[1:] == [[TOKEN["]"], TOKEN["]]"]], [TOKEN["]"]]]
+
+
 def test_prefix_is_what_the_prompt_ends_with() -> None:
     processor = toy_list(WORDS, prefix=b"ab")
     assert allowed(processor, PROMPT) == [TOKEN["c"]]
