@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=24)
     parser.add_argument("--drafters", default="auto,forced,schema,lookup,recall,recycling,trigram")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--narrow", default="auto", choices=["auto", "off"])
+    parser.add_argument("--narrow", default="auto", choices=["auto", "in-place", "off"])
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="JSON lines of every measurement")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="elsewhere than on a CPU the clock counts")
-    parser.add_argument("--narrow", default="auto", choices=["auto", "off"], help="see guided.generate")
+    parser.add_argument("--narrow", default="auto", choices=["auto", "in-place", "off"], help="see guided.generate")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     now = time.process_time if options.threads == 1 and options.device == "cpu" else clock

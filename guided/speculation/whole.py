@@ -182,8 +182,10 @@ class WholeLayer:
         own = self._own.programs
         norms = [norm.weight for norm in self._norms]
         found = own.get((count, threads))
-        read = [*norms, *(weight for group in weights for weight in group)]
-        if found is not None and all(a is b for a, b in zip(found[0], read, strict=True)):
+        # by address as well: `weight.data = ...`, as `model.to` does it, leaves the tensor and moves its numbers
+        held = [*norms, *(weight for group in weights for weight in group)]
+        read = [(each, each.data_ptr() if isinstance(each, torch.Tensor) else 0) for each in held]
+        if found is not None and all(a is b and x == y for (a, x), (b, y) in zip(found[0], read, strict=True)):
             return found[1], found[2]
         size, turned, kept, inner = self._size, self._heads * self._width, self._shared * self._width, self._inner
         memory = _memory(self._most, (size, turned, turned, kept, kept, turned, inner, inner, size))
