@@ -85,10 +85,10 @@ class Tier1:
         measure_trie(*trie, self._group, work, *counts, path, *self._of_tokens)
         self._next_rare = np.zeros(len(vocab.trie_byte) + 1, np.int32)
         find_next(self._signature, vocab.trie_end, _USUAL, self._next_rare)
-        self._kids = np.zeros(len(vocab.trie_byte) + 2, np.int32), *(
-            np.zeros(len(vocab.trie_byte), kind) for kind in (np.uint8, np.int32)
-        )
-        list_children(vocab.trie_byte, vocab.trie_parent, *self._kids)
+        assert len(vocab.trie_byte) < 1 << 24  # 8 bits of a child are its byte
+        self._nodes = np.zeros(4 * (len(vocab.trie_byte) + 2), np.int32)
+        self._kids = np.zeros(len(vocab.trie_byte), np.int32)
+        list_children(trie[0], trie[1], vocab.trie_end, trie[2], trie[3], self._nodes, self._kids)
         self._work = np.zeros(16384, np.int64)
         self._out = np.zeros(4096, np.int32)
         self.levels = np.zeros(4 * (vocab.max_token_bytes + 3), np.int64)
@@ -128,7 +128,7 @@ class Tier1:
         ):
             put_array(self.ctx, slot, array)
         self.ctx[at.TCHARS], self.ctx[at.TMOST] = address(self._characters), address(self._most)
-        self.ctx[at.KFIRST], self.ctx[at.KBYTE], self.ctx[at.KNODE] = map(address, self._kids)
+        self.ctx[at.VNODE], self.ctx[at.VKIDS] = address(self._nodes), address(self._kids)
         self.ctx[at.TNEXT], self.ctx[at.S_USUAL] = address(self._next_rare), _USUAL
         self.ctx[at.TOKSIG], self.ctx[at.TOKCHARS] = address(self._of_tokens[0]), address(self._of_tokens[1])
         self.ctx[at.GROUP] = address(self._group)

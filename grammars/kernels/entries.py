@@ -18,6 +18,29 @@ def _allow(row, token, dup):
 
 
 @inner
+def _allow_noted(mat, scr, row, token, following, dup):
+    """The same for a token and its duplicates, the first of which is known, with a list of the words that were 0."""
+    while True:
+        _note_word(mat, scr, row, token >> 5)
+        row[token >> 5] |= np.int32(1) << np.int32(token & 31)
+        if following < 0:
+            return
+        token = following
+        following = np.int64(_i4(dup, token))
+
+
+@inner
+def _note_word(mat, scr, row, w):
+    """Before a bit of word w is set: if the word is 0, it is listed; M_TOUCHED of them from WORK on, as long as few."""
+    noted = mat[M_TOUCHED]
+    if noted >= 0 and row[w] == 0:
+        mat[M_TOUCHED] = -1
+        if noted < CORRECTED:
+            scr[WORK + noted] = w
+            mat[M_TOUCHED] = noted + 1
+
+
+@inner
 def _forbid_subtree(row, node, end, ttok, dup):
     """Clear every token spelled by trie node `node` or below it."""
     for i in range(node, end):

@@ -10,7 +10,7 @@ import numpy as np
 
 from grammars.kernels.cache import inner
 from grammars.kernels.layout import *
-from grammars.kernels.pointers import _i4, _pointer64, _u1, carray
+from grammars.kernels.pointers import _i4, _pointer64, carray
 
 
 @inner
@@ -37,11 +37,27 @@ def _due(ctx, q, low, high, longest):
 @inner
 def _trie_child(ctx, x, byte):
     """Child of vocabulary trie node x by a byte, or -1."""
-    first, bytes_ = _i32(ctx, KFIRST), _u8(ctx, KBYTE)
-    k, stop = np.int64(_i4(first, x)), np.int64(_i4(first, x + 1))
-    while k < stop and _u1(bytes_, k) < byte:
-        k += 1
-    return np.int64(_i4(_i32(ctx, KNODE), k)) if k < stop and _u1(bytes_, k) == byte else np.int64(-1)
+    nodes = _i32(ctx, VNODE)
+    k, stop = np.int64(_i4(nodes, 4 * x)), np.int64(_i4(nodes, 4 * x + 4))
+    k = _listed(ctx, k, stop, byte)
+    if k < stop:
+        child = np.int64(_i4(_i32(ctx, VKIDS), k))
+        if (child >> 24) & 255 == byte:
+            return child & 0xFFFFFF
+    return np.int64(-1)
+
+
+@inner
+def _listed(ctx, k, stop, byte):
+    """The first place in [k, stop) of the lists of children whose byte is not less; stop: there is none."""
+    kids = _i32(ctx, VKIDS)
+    while k < stop:
+        middle = (k + stop) >> 1
+        if (_i4(kids, middle) >> 24) & 255 < byte:
+            k = middle + 1
+        else:
+            stop = middle
+    return k
 
 
 @inner

@@ -47,7 +47,8 @@ TSIG    tsig      [N] int64  groups of bytes (`bytegroups`) in the path from her
                              the path to a node (bytes that begin one);  TMOST uint8: the most of any node below
 TOKSIG  toksig    [32 W] int64  groups of the bytes of a token, -1: of no text;  TOKCHARS uint8: its characters
 GROUP   group     [256] uint8  group of a byte, see `bytegroups`
-KFIRST  kfirst    [N + 2]    where a trie node's children begin in KBYTE uint8, their bytes, ascending, and in KNODE
+VNODE   vnode     [N + 2, 4] of a trie node: where its children begin in VKIDS, its TEND, TTOK and TDUP of that
+VKIDS   vkids     [N]        children of trie nodes, those of a node ascending: byte << 24 | node
 TNEXT   tnext     [N + 1]    first node from here on, in preorder, below which are groups not in S_USUAL; N: none
 DIST    dist      [Q*3]      bytes to the nearest state of label 0, and of a higher label; bound for all later states
 NCOST   ncost     [N]        tokens from a node to the end of its value;  STCOST: the same for literal trie states
@@ -82,9 +83,9 @@ LRCOST, TOKAT, TOKENDS, SEEN, WANTS = range(107, 112)  # addresses without a len
 TOKCHARS, GROUP = 119, 120  # addresses without a length
 CLOSED, S_PARSED = 112, 118  # an address without a length; whether the program is a parser and nothing else
 S_LEX0 = 59  # up to 62: the terminals that NEED_LEX asks about
-KFIRST, KBYTE, KNODE, ORIGIN, COUNTS, TNEXT, TOKSIG = range(128, 135)  # addresses without a length
-S_USUAL = 135  # groups of bytes: see TNEXT
-CONTEXT = 136
+VNODE, VKIDS, ORIGIN, COUNTS, TNEXT, TOKSIG = range(128, 134)  # addresses without a length
+S_USUAL = 134  # groups of bytes: see TNEXT
+CONTEXT = 135
 
 # --- words of the ROOM array, shared by the matchers of a grammar
 R_NEXT, R_ROWS, R_MEMO, R_SPARE, R_LEFT = range(5)  # R_SPARE: where the next short row goes, R_LEFT words of it
@@ -109,7 +110,8 @@ SHORT = 2  # of a memo value: the row is a list of its words that are not 0
 # --- arena header and frames
 M_TOP, M_CUR, M_MARK, M_LOOK, M_LEVEL, M_VOLATILE, M_STATUS, M_ACC, M_FUEL, M_EXACT = range(10)
 M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS, M_NEED, M_FRESH, M_PRICED = range(10, 18)
-M_FIRST = 18
+M_TOUCHED = 18  # how many words of a row a walk wrote to, -1: many
+M_FIRST = 19
 F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS = range(13)
 F_DUTY, F_START, F_WITHIN = range(13, 16)
 F_MORE, F_AROUND, F_BITS = range(16, 19)  # other frames around it; hash of all that is around it
@@ -139,6 +141,7 @@ C_WALK, C_COUNT, C_USED, C_KEPT, C_HEAD = range(5)
 C_SET, C_SLOTS, C_SIZE, LACKING = 6, 1024, 1 << 15, -1
 
 CFG = 5
+E_POS, E_LEVEL, E_KEYS, E_SIZE = 0, 1, 2, 5  # what stands behind the configurations of a state, see `keys`
 MOST_AROUND = 200  # frames that an object may stand in at once, see `frames._joined`
 MOST_CONFIGURATIONS = 4096  # of one state: more are refused rather than stepped for seconds
 ADDRESS_BITS, RISE_UNKNOWN = 48, 0x7FFF  # a memo value: address of the row, and above it how much its tokens may need
@@ -151,14 +154,14 @@ UNKNOWN = 1  # hash of an undeclared key, or of an item, that is not known yet
 SEED = 0x1F83D9ABFB41BD6B  # of the hashes of values, mixed with what the value is
 (V_STRING, V_NUMBER, V_ARRAY, V_OBJECT, V_PAIR, V_ZERO, V_NULL, V_FALSE, V_TRUE) = range(101, 110)
 WORK = 1024  # words at the start of the scratch array: work list of the closure
-CORRECTED = 512  # words after it: trie nodes whose tokens a declared key decides
+CORRECTED = 512  # words after it: trie nodes whose tokens a declared key decides, or a row's words that are not 0
 X_BEGUN = WORK + CORRECTED  # the greatest table of the objects begun since M_FRESH
 X_SET, X_SIZE, X_SEEN = X_BEGUN + 1, X_BEGUN + 2, X_BEGUN + 3  # of the set that is grown: place, size, and 64 bits
 SEEN_WORDS = 32  # in so many words, see `step._emit`
 FEW = 16  # configurations that are compared one by one
 LEVELS = X_SEEN + SEEN_WORDS  # then words by levels, of which there are S_LONGEST + 2, then configurations
-# --- words of a level: of the walk; of the walk along declared keys, within which others begin; of a path to a node
+# --- words of a level of the walk; as many follow for the walk along declared keys, within which others begin (there
+# W_BASE is the place in the key), and one for a byte of the path to a node
 W_BASE, W_COUNT, W_END, W_TOP, W_KIDS, W_BITS, W_SIZE = 0, 1, 2, 3, 4, 5, 9
 W_UNSEEN, W_EVERY, W_DONE = -1, -2, -3  # of W_KIDS: what may follow was not looked at; is much; was one and is done
-K_SIZE = 2
-LEVEL_WORDS = W_SIZE + K_SIZE + 1
+LEVEL_WORDS = 2 * W_SIZE + 1

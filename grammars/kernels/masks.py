@@ -10,54 +10,14 @@ import numpy as np
 
 from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import FAR, _forget_seen, _limit_inside
-from grammars.kernels.entries import _unite
-from grammars.kernels.frames import _context, _due, _i32, _i64, _mix, _note, _reach
+from grammars.kernels.entries import _note_word, _unite
+from grammars.kernels.frames import _context, _i32, _i64, _mix, _note
+from grammars.kernels.keys import _key
 from grammars.kernels.layout import *
 from grammars.kernels.parsed import _set_aside
 from grammars.kernels.pointers import I32, I64, _fence, _i4, _pointer32, _pointer64, carray
 from grammars.kernels.values import MARGIN
 from grammars.kernels.walk import _heavy, _try_out, _walk
-
-
-@inner
-def _memo_key(ctx, mat, configurations, count, acc, level, look):
-    """Hash of a state as seen by a walk that looks at `look`: 2*depth+1 flags, 2*depth+2 all of a frame."""
-    node = _i32(ctx, NODE)
-    h = _mix(_mix(0, count * 2 + acc + 1), look)  # apart: xor alone lets (1, look 2) meet (2, look 1)
-    at = configurations
-    for _ in range(count):
-        q, n, f, c = mat[at], mat[at + 1], mat[at + 2], mat[at + 3]
-        alike = _reach(ctx, q, 2) if q >= 0 else np.int64(-1)
-        around = h
-        h = _mix(_mix(1, alike if alike >= 0 else q), n)  # of each by itself: several at once
-        if q >= 0:
-            k = _i4(node, 4 * n + 3) if _i4(node, 4 * n) == OP_TERM else -1
-            if k >= 0:
-                bounds = _i32(ctx, BOUNDS)
-                low, high = _i4(bounds, k) - c, _i4(bounds, k + 1)
-                low, high = _due(ctx, q, low, high - c if high >= 0 else high, ctx[S_LONGEST])
-                c = (low << 32) + high + 2
-            h = _mix(h, c)
-        depth = level - mat[f + F_LEVEL]
-        h = _mix(h, depth)
-        while True:
-            if 2 * depth + 2 <= look:
-                h = _mix(h, mat[f + F_H2])
-            elif 2 * depth + 1 <= look:
-                h = _mix(h, mat[f + F_H1])
-            else:
-                break
-            if mat[f + F_KIND] == K_ROOT:
-                break
-            depth += 1
-            if mat[f + F_MORE] != 0:  # several frames around: all that is around them, if anything of it
-                if 2 * depth + 1 <= look:
-                    h = _mix(h, mat[f + F_AROUND])
-                break
-            f = mat[f + F_PARENT]
-        h = _mix(around, h)
-        at += CFG
-    return h if h != 0 else 1
 
 
 @inner
@@ -69,7 +29,7 @@ def _probe(keys, key):
 
 
 @inner
-def _remember(ctx, mat, configurations, count, acc, level, row, rise):
+def _remember(ctx, mat, configurations, count, acc, row, rise):
     """Copy the row into the store and enter it under what computing it looked at, with what its tokens may need.
 
     What they may need may depend on more: behind a comma, which keys are left. Then that has an entry of its own, and
@@ -79,7 +39,7 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
     words = ctx[S_WORDS]
     room = _i64(ctx, ROOM)
     for look in range(mat[M_LOOK]):
-        key = _memo_key(ctx, mat, configurations, count, acc, level, look)
+        key = _key(ctx, mat, configurations, count, acc, look)
         place = _probe(keys, key)
         if keys[place] == 0:
             values[place] = DEEPER
@@ -87,7 +47,7 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
             keys[place] = key
             room[R_MEMO] -= 1
     closer = mat[M_PRICED] if rise != RISE_UNKNOWN and mat[M_PRICED] > mat[M_LOOK] else np.int64(0)
-    key = _memo_key(ctx, mat, configurations, count, acc, level, mat[M_LOOK])
+    key = _key(ctx, mat, configurations, count, acc, mat[M_LOOK])
     place = _probe(keys, key)
     before = values[place] >> ADDRESS_BITS if keys[place] != 0 else np.int64(0)
     if RISE_CLOSER <= before < RISE_UNKNOWN and rise != RISE_UNKNOWN:
@@ -95,10 +55,10 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
     if closer >= RISE_UNKNOWN - RISE_CLOSER:
         rise = np.int64(RISE_UNKNOWN)
     elif closer > 0:
-        _remember_rise(ctx, mat, configurations, count, acc, level, closer, rise)
+        _remember_rise(ctx, mat, configurations, count, acc, closer, rise)
         rise = RISE_CLOSER + closer
     if keys[place] == 0:
-        values[place] = _store(room, _i64(ctx, SCR), row, words) | (rise << ADDRESS_BITS)
+        values[place] = _store(mat, room, _i64(ctx, SCR), row, words) | (rise << ADDRESS_BITS)
         _fence()
         keys[place] = key
         room[R_MEMO] -= 1
@@ -107,28 +67,16 @@ def _remember(ctx, mat, configurations, count, acc, level, row, rise):
 
 
 @inner
-def _store(room, scr, row, words):
+def _store(mat, room, scr, row, words):
     """Keep a row; its address. One of few words that are not 0 becomes a list of these: number, then (index, word).
 
-    Most masks within literals and keys are so: less to write to memory that was not touched before, and to copy.
+    Most masks within literals and keys are so: less to write to memory that was not touched before, and to copy. Where
+    the walk has listed them (M_TOUCHED), the row need not be looked through.
     """
-    some, w = np.int64(0), np.int64(0)
-    while w < words and LEVELS + 2 * (some + 64) <= scr.size:
-        stop = min(w + 64, words)
-        union = np.int64(0)
-        for k in range(w, stop):
-            union |= row[k]
-        if union != 0:
-            for k in range(w, stop):
-                if row[k] != 0:
-                    scr[LEVELS + 2 * some] = k
-                    scr[LEVELS + 2 * some + 1] = row[k]
-                    some += 1
-            if 4 * some + 4 > words:
-                break
-        w = stop
-    size = 2 * some + 2
-    if w < words or 2 * size > words:
+    some = mat[M_TOUCHED]
+    if some < 0:
+        some = _list_words(scr, row, words)
+    if some < 0 or 4 * some + 4 > words:
         address = room[R_NEXT]
         store = carray(_pointer32(address), (words,))
         for w in range(words):
@@ -136,6 +84,7 @@ def _store(room, scr, row, words):
         room[R_NEXT] += 4 * words
         room[R_ROWS] -= 1
         return address
+    size = 2 * some + 2
     if room[R_LEFT] < size:
         room[R_SPARE], room[R_LEFT] = room[R_NEXT], words
         room[R_NEXT] += 4 * words
@@ -143,11 +92,33 @@ def _store(room, scr, row, words):
     address = room[R_SPARE]
     store = carray(_pointer32(address), (size,))
     store[0] = some
-    for k in range(2 * some):
-        store[k + 2] = scr[LEVELS + k]
+    for k in range(some):
+        w = scr[WORK + k]
+        store[2 * k + 2] = w
+        store[2 * k + 3] = row[w]
     room[R_SPARE] += 4 * size
     room[R_LEFT] -= size
     return address | SHORT
+
+
+@inner
+def _list_words(scr, row, words):
+    """List the words of a row that are not 0, from WORK on; their number, or -1: they are many."""
+    some, w = np.int64(0), np.int64(0)
+    while w < words:
+        stop = min(w + 64, words)
+        union = np.int64(0)
+        for k in range(w, stop):
+            union |= row[k]
+        if union != 0:
+            for k in range(w, stop):
+                if row[k] != 0:
+                    if some >= CORRECTED or 4 * some + 8 > words:
+                        return np.int64(-1)
+                    scr[WORK + some] = k
+                    some += 1
+        w = stop
+    return some
 
 
 @inner
@@ -166,15 +137,15 @@ def _write_row(row, address, words):
 
 
 @inner
-def _rise_key(ctx, mat, configurations, count, acc, level, look):
+def _rise_key(ctx, mat, configurations, count, acc, look):
     """Where what a row's tokens may need is entered by itself."""
-    return _mix(_memo_key(ctx, mat, configurations, count, acc, level, look), 0x52495345) | 1
+    return _mix(_key(ctx, mat, configurations, count, acc, look), 0x52495345) | 1
 
 
 @inner
-def _remember_rise(ctx, mat, configurations, count, acc, level, look, rise):
+def _remember_rise(ctx, mat, configurations, count, acc, look, rise):
     keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
-    key = _rise_key(ctx, mat, configurations, count, acc, level, look)
+    key = _rise_key(ctx, mat, configurations, count, acc, look)
     place = _probe(keys, key)
     if keys[place] == 0:
         values[place] = (rise << ADDRESS_BITS) | DEEPER
@@ -210,7 +181,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
     words = ctx[S_WORDS]
     top = mat[M_TOP]
     mat[M_LOOK], mat[M_VOLATILE], mat[M_NEED], mat[M_PRICED] = 0, 0, 0, 0
-    mat[M_POS] = mat[configurations + CFG * count]
+    mat[M_POS] = mat[configurations + CFG * count + E_POS]
     mat[M_HOLE], mat[M_TRUST], mat[M_CHECK], mat[M_TESTS] = 0, 0, 0, 0
     wants = carray(_pointer64(ctx[WANTS]), (1,))
     wants[0] = 0
@@ -218,6 +189,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
         _forget_seen(ctx)
     for w in range(words):
         row[w] = 0
+    mat[M_TOUCHED] = 0
     if ctx[S_UNIQUE]:
         if mat[M_POS] + 3 * ctx[S_LONGEST] + MARGIN > ctx[TXT + 64]:
             mat[M_STATUS] = GROW_TXT
@@ -239,6 +211,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
         if q >= 0 and _i4(node, 4 * n) == OP_KEY:
             _note(mat, f, 2)
             if _in_tiers(ctx, mat, at, budget):
+                mat[M_TOUCHED] = -1
                 target = row
                 if not fresh:
                     target = carray(_pointer32(ctx[TMP]), (words,))
@@ -262,6 +235,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
     for i in range(count):
         at = configurations + CFG * i
         if mat[at] >= 0 and _i4(node, 4 * mat[at + 1]) == OP_TERM and _in_tiers(ctx, mat, at, budget):
+            mat[M_TOUCHED] = -1
             for k in range(CFG):
                 scr[free + k] = mat[at + k]
             _heavy(ctx, mat, scr, free, free + CFG, row, budget)
@@ -273,6 +247,7 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
             return
     mat[M_TOP] = top
     if mat[M_TESTS]:
+        mat[M_TOUCHED] = -1
         _try_out(ctx, mat, scr, base, row, budget)
         if mat[M_STATUS] != OK:
             return
@@ -280,19 +255,20 @@ def _compute(ctx, mat, scr, row, budget, configurations, count, acc):
     if acc:
         eos = _i32(ctx, EOS)
         for i in range(ctx[EOS + 64]):
+            _note_word(mat, scr, row, _i4(eos, i) >> 5)
             row[_i4(eos, i) >> 5] |= np.int32(1) << np.int32(_i4(eos, i) & 31)
 
 
 @inner
-def _recall(ctx, mat, row, budget, configurations, count, acc, level):
+def _recall(ctx, mat, row, budget, configurations, count, acc):
     """Write the remembered mask of a state to `row`: 1; 0: there is none, 2: there is one, which the budget cuts.
 
     Other threads may enter masks meanwhile: a key is entered last, and what it stands for is looked at afterwards.
     """
     words = ctx[S_WORDS]
     keys, values = _i64(ctx, MKEY), _i64(ctx, MVAL)
-    for look in range(2 * level + 3):
-        place = _probe(keys, _memo_key(ctx, mat, configurations, count, acc, level, look))
+    for look in range(2 * mat[configurations + CFG * count + E_LEVEL] + 3):
+        place = _probe(keys, _key(ctx, mat, configurations, count, acc, look))
         if keys[place] == 0:
             return 0
         _fence()
@@ -300,7 +276,7 @@ def _recall(ctx, mat, row, budget, configurations, count, acc, level):
         if value != DEEPER:
             rise = value >> ADDRESS_BITS
             if budget >= 0 and RISE_CLOSER <= rise < RISE_UNKNOWN:
-                place = _probe(keys, _rise_key(ctx, mat, configurations, count, acc, level, rise - RISE_CLOSER))
+                place = _probe(keys, _rise_key(ctx, mat, configurations, count, acc, rise - RISE_CLOSER))
                 known_rise = keys[place] != 0
                 _fence()
                 rise = values[place] >> ADDRESS_BITS if known_rise else np.int64(RISE_UNKNOWN)
@@ -314,15 +290,6 @@ def _recall(ctx, mat, row, budget, configurations, count, acc, level):
                 return 1
             return 2 if rise != RISE_UNKNOWN else 0
     return 0
-
-
-@inner
-def _level(mat, configurations, count):
-    """How deep the deepest frame of a state lies."""
-    level = np.int64(0)
-    for i in range(count):
-        level = max(level, mat[mat[configurations + CFG * i + 2] + F_LEVEL])
-    return level
 
 
 @kernel
@@ -342,8 +309,7 @@ def recall(jobs: I64, first, step):
             current = mat[M_CUR]
             count, acc = mat[current], mat[current + 1]
             row = carray(_pointer32(jobs[3 * k + 1]), (ctx[S_WORDS],))
-            level = _level(mat, current + 2, count)
-            if _recall(ctx, mat, row, np.int64(-1), current + 2, count, acc, level) == 1:
+            if _recall(ctx, mat, row, np.int64(-1), current + 2, count, acc) == 1:
                 jobs[3 * k + 2] = 1
         k += step
     return 0
@@ -365,9 +331,9 @@ def fill(address, row: I32, budget):
     mat[M_MARK] = top
     mat[M_STATUS] = OK
     mat[M_FUEL] = ctx[S_FUEL]
-    level = _level(mat, configurations, count)
+    level = mat[configurations + CFG * count + E_LEVEL]
     mat[M_LEVEL] = level
-    found = _recall(ctx, mat, row, budget, configurations, count, acc, level)
+    found = _recall(ctx, mat, row, budget, configurations, count, acc)
     if found == 1:
         return OK
     cut = found == 2
@@ -394,7 +360,7 @@ def fill(address, row: I32, budget):
             if rise >= RISE_CLOSER:
                 rise = np.int64(RISE_UNKNOWN)
         if not mat[M_VOLATILE]:
-            _remember(ctx, mat, configurations, count, acc, level, row, rise)
+            _remember(ctx, mat, configurations, count, acc, row, rise)
         if budget < 0 or mat[M_NEED] <= budget:
             return OK
         limit = budget

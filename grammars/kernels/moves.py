@@ -1,7 +1,8 @@
 """Moves of a matcher: to the start, over a token, back, and a look at what is forced.
 
-A state is a record in the arena: number of configurations, whether the document may end, the configurations. States
-and frames lie in order of creation, so going back means cutting the arena off after the earlier state.
+A state is a record in the arena: number of configurations, whether the document may end, the configurations, and behind
+them the length of the text and keys of its mask. States and frames lie in order of creation, so going back means
+cutting the arena off after the earlier state.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 
 from grammars.kernels.cache import inner, kernel
 from grammars.kernels.frames import _alloc, _context, _i32, _i64, _mix, _u8
+from grammars.kernels.keys import _hash_state
 from grammars.kernels.layout import *
 from grammars.kernels.pointers import U8, _i4, _pointer8, _u1, carray
 from grammars.kernels.step import _close, _step
@@ -17,16 +19,17 @@ from grammars.kernels.values import MARGIN
 
 
 @inner
-def _enter(mat, scr, base, count, acc):
+def _enter(ctx, mat, scr, base, count, acc):
     """Write the set at `base` as the matcher's state; its offset, or a status."""
-    at = _alloc(mat, 3 + CFG * count)
+    at = _alloc(mat, 2 + CFG * count + E_SIZE)
     if mat[M_STATUS] != OK:
         return mat[M_STATUS]
     mat[at] = count
     mat[at + 1] = acc
     for i in range(CFG * count):
         mat[at + 2 + i] = scr[base + i]
-    mat[at + 2 + CFG * count] = mat[M_POS]
+    mat[at + 2 + CFG * count + E_POS] = mat[M_POS]
+    _hash_state(ctx, mat, at + 2, count, acc)
     mat[M_CUR] = at
     return at
 
@@ -57,7 +60,7 @@ def start(address):
     count = _close(ctx, mat, scr, _i4(roots, 17), f, base, 0)
     if mat[M_STATUS] != OK:
         return mat[M_STATUS]
-    return _enter(mat, scr, base, count, mat[M_ACC])
+    return _enter(ctx, mat, scr, base, count, mat[M_ACC])
 
 
 @inner
@@ -66,7 +69,7 @@ def _load(mat, scr, base):
     count = mat[current]
     for i in range(CFG * count):
         scr[base + i] = mat[current + 2 + i]
-    mat[M_POS] = mat[current + 2 + CFG * count]
+    mat[M_POS] = mat[current + 2 + CFG * count + E_POS]
     mat[M_HOLE] = 0
     return count
 
@@ -100,7 +103,7 @@ def _advance(ctx, mat, scr, data, first, last):
         if mat[M_STATUS] != OK:
             mat[M_TOP] = top
             return mat[M_STATUS]
-    at = _enter(mat, scr, base, count, mat[M_ACC])
+    at = _enter(ctx, mat, scr, base, count, mat[M_ACC])
     if at < 0:
         mat[M_TOP] = top
     return at
@@ -128,7 +131,7 @@ def rollback(address, state, end):
     ctx = _context(address)
     mat = _i64(ctx, MAT)
     mat[M_CUR] = state
-    mat[M_TOP] = state + 3 + CFG * mat[state]
+    mat[M_TOP] = state + 2 + CFG * mat[state] + E_SIZE
     return mat[M_TOP]
 
 

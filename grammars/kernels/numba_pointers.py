@@ -55,6 +55,16 @@ def _u1(typingctx, base, index):
 
 
 @intrinsic
+def _lowest(typingctx, bits):
+    """Number of the lowest bit that is set; 64 where none is."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], context.get_constant(types.boolean, False))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
 def _fence(typingctx):
     """Other threads see what was written before this if they see what is written after it, and the like for reads."""
 

@@ -58,13 +58,14 @@ class Inner:
 class Pointers:
     """A form that loads through a bare address (see `pointers`)."""
 
-    form: str  # "pointer", "load", "carray" or "fence"
+    form: str  # "pointer", "load", "carray", "fence" or "lowest"
     element: str = ""
 
 
 carray = Pointers("carray")
 _pointer8, _pointer32, _pointer64 = (Pointers("pointer", element) for element in ("uint8", "int32", "int64"))
 _i4, _u1, _fence = Pointers("load", "int32"), Pointers("load", "uint8"), Pointers("fence")
+_lowest = Pointers("lowest")
 
 
 @cache
@@ -105,7 +106,7 @@ class Module:
 
     def text(self) -> str:
         """All of it, in LLVM's assembly."""
-        lines = ["declare void @llvm.trap()", '!0 = !{!"kernels"}']
+        lines = ["declare void @llvm.trap()", "declare i64 @llvm.cttz.i64(i64, i1)", '!0 = !{!"kernels"}']
         for k, place in enumerate(PLACES):
             lines.append(f'!{2 * k + 1} = !{{!"{place}", !0, i64 0}}')
             lines.append(f"!{2 * k + 2} = !{{!{2 * k + 1}, !{2 * k + 1}, i64 0}}")
@@ -512,6 +513,8 @@ class _Body(Emitter):
         if called.form == "fence":
             self.lines.append("fence acq_rel")
             return Value(INT, "0")
+        if called.form == "lowest":
+            return Value(INT, self.new(f"call i64 @llvm.cttz.i64(i64 {self.number(arguments[0]).text}, i1 false)"))
         if called.form == "carray":
             kind, shape = arguments[0].type, arguments[1]
             if not isinstance(kind, Pointer) or not isinstance(shape.type, tuple):

@@ -75,18 +75,24 @@ def measure_trie(
 
 
 @kernel
-def list_children(tbyte: U8, tparent: I32, first: I32, bytes_: U8, nodes: I32):
-    """The children of each node of the trie, ascending: of x they are those from first[x] to first[x + 1] in `bytes_`
-    (uint8[N]) and `nodes` (int32[N]). first: int32[N + 2], zero.
+def list_children(tbyte: U8, tparent: I32, tend: I32, ttok: I32, dup: I32, nodes: I32, kids: I32):
+    """What a walk down the trie reads of its nodes, together: `nodes` (int32[4 * (N + 2)], zero) and `kids` (int32[N]).
+
+    Of node x: where its children begin in `kids`, ascending, which end where those of x + 1 begin; the end of its
+    sub-trie, its token, the first duplicate of that (-1 each). A child is its number and, above it, 8 bits of its byte.
     """
     for x in range(1, tbyte.size):
-        first[tparent[x] + 2] += 1
-    for x in range(2, first.size):
-        first[x] += first[x - 1]
+        nodes[4 * (tparent[x] + 2)] += 1
+    for x in range(2, nodes.size // 4):
+        nodes[4 * x] += nodes[4 * x - 4]
     for x in range(1, tbyte.size):
-        k = np.int64(first[tparent[x] + 1])
-        first[tparent[x] + 1] = k + 1
-        bytes_[k], nodes[k] = tbyte[x], x
+        place = 4 * (tparent[x] + 1)
+        k = np.int64(nodes[place])
+        nodes[place] = k + 1
+        kids[k] = np.int32(np.int64(tbyte[x]) << 24 | x)
+    for x in range(tbyte.size):
+        token = ttok[x]
+        nodes[4 * x + 1], nodes[4 * x + 2], nodes[4 * x + 3] = tend[x], token, dup[token] if token >= 0 else -1
     return 0
 
 

@@ -9,10 +9,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from grammars.kernels.ahead import _bytes_ahead, _next_narrow
+from grammars.kernels.ahead import (
+    MOST_EDGES,
+    _bytes_ahead,
+    _bytes_of_edges,
+    _edge_by,
+    _goes_straight,
+    _literal,
+    _next_narrow,
+    _only_way,
+    _straight_on,
+)
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
-from grammars.kernels.entries import _allow, _forbid_subtree, _tier1, _unite
+from grammars.kernels.entries import _allow, _allow_noted, _forbid_subtree, _tier1, _unite
 from grammars.kernels.frames import (
     _i32,
     _i64,
@@ -53,6 +63,37 @@ def _put_path(ctx, mat, scr, x, pos):
 
 
 @inner
+def _allow_all(ctx, mat, scr, i, out, made, row, budget, ttok, dup, merged):
+    """Allow the tokens of node i, after which the set at `out` follows."""
+    if merged:
+        tokens = _i4(ttok, 2 * i + 1)
+        if tokens > 0 and _affordable(ctx, mat, scr, out, made, budget):
+            first = _i4(ttok, 2 * i)
+            for j in range(first, first + tokens):
+                token = _i4(dup, j)
+                row[token >> 5] |= np.int32(1) << np.int32(token & 31)
+    else:
+        nodes = _i32(ctx, VNODE)
+        token = np.int64(_i4(nodes, 4 * i + 2))
+        if token >= 0 and _affordable(ctx, mat, scr, out, made, budget):
+            _allow_noted(mat, scr, row, token, np.int64(_i4(nodes, 4 * i + 3)), dup)
+
+
+@inner
+def _child_along(ctx, i, stop, edge, tbyte, tend, merged):
+    """The child along an edge of a literal, where the first one is i and they end at `stop`; -1: there is none."""
+    symbol = np.int64(_i4(_i32(ctx, EDGE), 2 * edge))
+    if i >= stop:
+        return np.int64(-1)
+    if merged:
+        child = np.int64(i)
+        while child < stop and _u1(tbyte, child) < symbol:
+            child = np.int64(_i4(tend, child))
+        return child if child < stop and _u1(tbyte, child) == symbol else np.int64(-1)
+    return np.int64(_i4(_i32(ctx, ROOTC), symbol)) if i == 1 else _trie_child(ctx, i - 1, symbol)
+
+
+@inner
 def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
     """Allow every token below trie node `start` that the set at `base` (the state at `start`) can spell.
 
@@ -84,50 +125,61 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
             continue
         base, count = scr[at], scr[at + W_COUNT]
         mat[M_TOP] = max(scr[at + W_TOP], closed[C_KEPT]) if parsed else scr[at + W_TOP]
-        if count == 1 and scr[base] < 0:
-            # one literal trie with one way on: go straight to that child, after which the level is done
-            s = -scr[base] - 1
-            st = _i32(ctx, ST)
-            if _i4(st, 6 * s + 1) == 1:
-                symbol = np.int64(_i4(_i32(ctx, EDGE), 2 * _i4(st, 6 * s)))
-                stop = scr[at + W_END]
-                child = np.int64(i)
-                if scr[at + W_KIDS] != W_UNSEEN:
-                    child = np.int64(-1)
-                elif merged:
-                    while child < stop and _u1(tbyte, child) < symbol:
-                        child = np.int64(_i4(tend, child))
-                    if child >= stop or _u1(tbyte, child) != symbol:
-                        child = np.int64(-1)
-                elif i == 1:
-                    child = np.int64(_i4(_i32(ctx, ROOTC), symbol))
-                else:
-                    child = _trie_child(ctx, i - 1, symbol)
+        out = base + count * CFG
+        within = _literal(ctx, mat, scr, base) if count == 1 else np.int64(-1)
+        literal = _only_way(ctx, scr, base, within)
+        made = np.int64(-1)
+        if literal >= 0:
+            # one literal with one way on: go straight along it, after which the level is done
+            child = np.int64(-1)
+            if scr[at + W_KIDS] == W_UNSEEN:
+                child = _child_along(ctx, i, scr[at + W_END], literal, tbyte, tend, merged)
+            if child < 0:
+                i = scr[at + W_END]
+                continue
+            i = child
+            scr[at + W_KIDS] = W_DONE
+            made = _straight_on(ctx, mat, scr, base, out, literal)
+            while made > 0 and not unique:
+                literal = _only_way(ctx, scr, out, _literal(ctx, mat, scr, out))
+                if literal < 0 or not _goes_straight(ctx, scr, out, literal):
+                    break
+                _allow_all(ctx, mat, scr, i, out, made, row, budget, ttok, dup, merged)
+                end = np.int64(_i4(tend, i) if merged else _i4(_i32(ctx, VNODE), 4 * i + 1))
+                child = _child_along(ctx, i + 1, end, literal, tbyte, tend, merged)
                 if child < 0:
-                    i = stop
-                    continue
+                    i = end
+                    made = np.int64(-2)
+                    break
                 i = child
-                scr[at + W_KIDS] = W_DONE
+                made = _straight_on(ctx, mat, scr, out, out, literal)
+            if made == -2:
+                continue
         elif not parsed and scr[at + W_KIDS] != W_EVERY:
             # of many alternatives that go on with few bytes only those children are stepped
             if scr[at + W_KIDS] == W_UNSEEN:
                 narrow, one, two, three, four = _bytes_ahead(ctx, mat, scr, base, count)
                 scr[at + W_KIDS] = W_EVERY
                 if narrow:
-                    first = _i32(ctx, KFIRST)
-                    scr[at + W_KIDS] = 0 if merged else _i4(first, i - 1) << 32 | _i4(first, i)
+                    nodes = _i32(ctx, VNODE)
+                    scr[at + W_KIDS] = 0 if merged else _i4(nodes, 4 * i - 4) << 32 | _i4(nodes, 4 * i)
                     scr[at + W_BITS], scr[at + W_BITS + 1] = one, two
                     scr[at + W_BITS + 2], scr[at + W_BITS + 3] = three, four
             if scr[at + W_KIDS] != W_EVERY:
                 i = _next_narrow(ctx, scr, at, i, tbyte, tend, merged)
                 if i >= scr[at + W_END]:
                     continue
-        out = base + count * CFG
-        end = _i4(tend, i)
+                if within >= 0:
+                    literal = _edge_by(ctx, scr, base, within, _u1(tbyte, i))
+                    if literal >= 0:
+                        made = _straight_on(ctx, mat, scr, base, out, literal)
+        end = _i4(tend, i) if merged else _i4(_i32(ctx, VNODE), 4 * i + 1)
         if unique:
             text[pos + depth] = _u1(tbyte, i)
             mat[M_POS] = pos + depth + 1
-        if parsed:
+        if made >= 0:
+            pass
+        elif parsed:
             made = _step_parsed(ctx, mat, scr, base, count, _u1(tbyte, i), out, i, end, tbyte, tend, budget < 0)
         else:
             made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
@@ -147,17 +199,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                 else:
                     _mark_all(ctx, _i4(ttok, j), dup)
         if made > 0 or (made == 0 and mat[M_ACC]):
-            if merged:
-                tokens = _i4(ttok, 2 * i + 1)
-                if tokens > 0 and _affordable(ctx, mat, scr, out, made, budget):
-                    first = _i4(ttok, 2 * i)
-                    for j in range(first, first + tokens):
-                        token = _i4(dup, j)
-                        row[token >> 5] |= np.int32(1) << np.int32(token & 31)
-            else:
-                token = _i4(ttok, i)
-                if token >= 0 and _affordable(ctx, mat, scr, out, made, budget):
-                    _allow(row, token, dup)
+            _allow_all(ctx, mat, scr, i, out, made, row, budget, ttok, dup, merged)
             if end > i + 1 and made > 0:
                 depth += 1
                 at += W_SIZE
@@ -192,7 +234,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
     Walks vocabulary and key trie together. Returns how many trie nodes (listed from WORK on) were decided here.
     """
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
-    st, ospec = _i32(ctx, ST), _i32(ctx, OSPEC)
+    st, ospec, nodes = _i32(ctx, ST), _i32(ctx, OSPEC), _i32(ctx, VNODE)
     f = scr[at + 2]
     if scr[at + 3] & 0xFFFFFFFF == 0:
         return 0
@@ -200,16 +242,34 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
     decided = 0
     depth = 0
     level = LEVELS + W_SIZE * (ctx[S_LONGEST] + 2)  # before it are those of the walks that begin in this one
-    scr[level], scr[level + 1] = scr[at + 3], _i4(tend, 0)
+    scr[level + W_BASE], scr[level + W_END], scr[level + W_KIDS] = scr[at + 3], _i4(tend, 0), W_UNSEEN
     i = 1
     while True:
-        if i >= scr[level + K_SIZE * depth + 1]:
+        if i >= scr[level + W_END]:
             if depth == 0:
                 return decided
             depth -= 1
+            level -= W_SIZE
             continue
-        c = scr[level + K_SIZE * depth]
+        c = scr[level + W_BASE]
         v = (c & 0xFFFFFFFF) - 1
+        if scr[level + W_KIDS] == W_UNSEEN:
+            scr[level + W_KIDS] = W_EVERY
+            if c >> 32 == 0 and _i4(st, 6 * v + 1) <= MOST_EDGES:
+                one, two, three, four = (
+                    np.int64(1) << 34,
+                    np.int64(0),
+                    np.int64(0),
+                    np.int64(0),
+                )  # the quote that ends it
+                one, two, three, four = _bytes_of_edges(ctx, v, ctx[S_ANY] != 0, one, two, three, four)
+                scr[level + W_KIDS] = _i4(nodes, 4 * i - 4) << 32 | _i4(nodes, 4 * i)
+                scr[level + W_BITS], scr[level + W_BITS + 1] = one, two
+                scr[level + W_BITS + 2], scr[level + W_BITS + 3] = three, four
+        if scr[level + W_KIDS] != W_EVERY:
+            i = _next_narrow(ctx, scr, level, i, tbyte, tend, False)
+            if i >= scr[level + W_END]:
+                continue
         b = _u1(tbyte, i)
         if b == 34 and (c >> 32 == 0 if ctx[S_ANY] else _i4(st, 6 * v + 5) & 1 != 0):
             word = _i4(st, 6 * v + 2)
@@ -257,7 +317,8 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
                 _forbid_subtree(row, i, i + 1, ttok, dup)
         if c >= 0 and _i4(tend, i) > i + 1:
             depth += 1
-            scr[level + K_SIZE * depth], scr[level + K_SIZE * depth + 1] = c, _i4(tend, i)
+            level += W_SIZE
+            scr[level + W_BASE], scr[level + W_END], scr[level + W_KIDS] = c, _i4(tend, i), W_UNSEEN
             i += 1
         else:
             i = _i4(tend, i)
@@ -267,7 +328,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
 def _path_hash(ctx, scr, x, c, h):
     """Hash of the key when trie node x, its closing quote, is reached from a key with decoding state c and hash h."""
     tbyte, tpar = _u8(ctx, TBYTE), _i32(ctx, TPAR)
-    path = LEVELS + (W_SIZE + K_SIZE) * (ctx[S_LONGEST] + 2)
+    path = LEVELS + 2 * W_SIZE * (ctx[S_LONGEST] + 2)
     length = 0
     y = _i4(tpar, x)
     while y > 0:

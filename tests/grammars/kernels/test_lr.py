@@ -82,9 +82,10 @@ def renumbered(table: LrTable, lexer: Lexer, start: int, other: int) -> tuple[Lr
     return moved, replace(lexer, context_of=[lexer.context_of[s] for s in order])
 
 
-def test_stacks_are_told_apart_whatever_the_numbers_of_their_states() -> None:
+@pytest.mark.parametrize("name", ["calculator", "json", "nullable"])
+def test_stacks_are_told_apart_whatever_the_numbers_of_their_states(name: str) -> None:
     """Where a state's number is that of the root's place in the arena, a stack of both must not look like a state 0."""
-    text, options, samples = LARK_GRAMMARS["lookahead"]
+    text, options, samples = LARK_GRAMMARS[name]
     vocab = Vocabulary.from_bytes([bytes((b,)) for b in range(256)] + [b""], eos_ids=[256])
     table, lexer = read_lark(text, **options)
     assert len(table.actions) > M_FIRST

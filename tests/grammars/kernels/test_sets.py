@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grammars.kernels.cache import kernel
-from grammars.kernels.layout import CFG, LEVELS, M_FIRST, R_LEFT, R_NEXT, R_ROWS, R_SPARE, SHORT
+from grammars.kernels.entries import _note_word
+from grammars.kernels.layout import CFG, CORRECTED, LEVELS, M_FIRST, M_TOUCHED, R_LEFT, R_NEXT, R_ROWS, R_SPARE, SHORT
 from grammars.kernels.masks import _store, _write_row
 from grammars.kernels.pointers import I32, I64
 from grammars.kernels.step import _emit
@@ -29,8 +30,17 @@ def grow(mat: I64, scr: I64, bases: I64, offered: I64, counts: I64):
 
 
 @kernel
-def keep(room: I64, scr: I64, row: I32):
-    return _store(room, scr, row, row.size)
+def keep(mat: I64, room: I64, scr: I64, row: I32, tokens: I32):
+    """Keep a row, or, where there are any tokens, the row of these, as a walk lists its words."""
+    mat[M_TOUCHED] = -1
+    if tokens.size > 0:
+        mat[M_TOUCHED] = 0
+        for w in range(row.size):
+            row[w] = 0
+        for k in range(tokens.size):
+            _note_word(mat, scr, row, np.int64(tokens[k] >> 5))
+            row[tokens[k] >> 5] |= np.int32(1) << np.int32(tokens[k] & 31)
+    return _store(mat, room, scr, row, row.size)
 
 
 @kernel
@@ -55,33 +65,33 @@ def test_sets_hold_each_configuration_once_in_order(seed: int, n: int, spread: i
         random.shuffle(offered)
 
 
-@given(st.integers(0, 1 << 32), st.integers(1, 400), st.lists(st.integers(0, 400), min_size=1, max_size=12))
-def test_rows_are_given_back_as_they_were_kept(seed: int, words: int, sizes: list[int]) -> None:
+@given(
+    st.integers(0, 1 << 32),
+    st.integers(1, 4000),
+    st.lists(st.integers(0, 400) | st.just(4000), min_size=1, max_size=12),
+    st.booleans(),
+)
+def test_rows_are_given_back_as_they_were_kept(seed: int, words: int, sizes: list[int], listed: bool) -> None:
     random = np.random.default_rng(seed)
     block = np.full((len(sizes) + 1) * words, -1, np.int32)
     room = np.zeros(5, np.int64)
     room[R_NEXT], room[R_ROWS] = block.ctypes.data, len(sizes)
-    scr = np.zeros(LEVELS + 2 * words + 200, np.int64)
+    mat, scr = np.zeros(M_FIRST, np.int64), np.zeros(LEVELS, np.int64)
     rows, kept = [], []
     for size in sizes:
-        row = np.zeros(words, np.int32)
+        row, tokens = np.zeros(words, np.int32), np.zeros(0, np.int32)
         row[random.integers(0, words, min(size, words))] = random.integers(-(1 << 31), 1 << 31)
+        if listed and size:
+            tokens = random.integers(0, 32 * words, size).astype(np.int32)
+            row[:] = 0
+            np.bitwise_or.at(row, tokens >> 5, np.left_shift(np.int32(1), tokens & 31))
         rows.append(row)
-        kept.append(int(keep(room, scr, row.copy())))
+        kept.append(int(keep(mat, room, scr, row.copy(), tokens)))
     assert room[R_ROWS] >= 0 and (block[len(sizes) * words :] == -1).all()
     assert room[R_LEFT] == 0 or room[R_SPARE] + 4 * room[R_LEFT] <= block.ctypes.data + 4 * len(sizes) * words
     for row, address in zip(rows, kept, strict=True):
         found = np.full(words, 77, np.int32)
         give(found, address)
         assert (found == row).all()
-        assert bool(address & SHORT) == (4 * np.count_nonzero(row) + 4 <= words)
-
-
-def test_a_small_scratch_keeps_whole_rows() -> None:
-    block, room, row = np.zeros(256, np.int32), np.zeros(5, np.int64), np.zeros(128, np.int32)
-    room[R_NEXT], room[R_ROWS] = block.ctypes.data, 2
-    row[[0, 127]] = 5
-    address = int(keep(room, np.zeros(LEVELS + 100, np.int64), row))
-    found = np.ones(128, np.int32)
-    give(found, address)
-    assert not address & SHORT and (found == row).all()
+        used = np.count_nonzero(row)
+        assert bool(address & SHORT) == (4 * used + 4 <= words and used <= CORRECTED)

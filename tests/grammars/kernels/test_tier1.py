@@ -330,15 +330,19 @@ def test_states_beside_the_one_that_any_text_may_follow(pattern: str) -> None:
 def test_lists_of_children_are_the_trie(made: tuple[Vocabulary, list[bytes | None]]) -> None:
     vocab, _ = made
     size = len(vocab.trie_byte)
-    first, bytes_, nodes = np.zeros(size + 2, np.int32), np.zeros(size, np.uint8), np.zeros(size, np.int32)
-    list_children(vocab.trie_byte, vocab.trie_parent, first, bytes_, nodes)
+    records, kids = np.zeros(4 * (size + 2), np.int32), np.zeros(size, np.int32)
+    trie = vocab.trie_byte, vocab.trie_parent, vocab.trie_end, vocab.trie_token, vocab.dup_next
+    list_children(*trie, records, kids)
+    nodes = records.reshape(-1, 4)
     for node in range(size):
+        token = int(vocab.trie_token[node])
+        assert nodes[node, 1:].tolist() == [vocab.trie_end[node], token, vocab.dup_next[token] if token >= 0 else -1]
         children, child = [], node + 1
         while child < vocab.trie_end[node]:
             children.append((int(vocab.trie_byte[child]), child))
             child = int(vocab.trie_end[child])
-        stretch = slice(first[node], first[node + 1])
-        assert list(zip(bytes_[stretch].tolist(), nodes[stretch].tolist(), strict=True)) == children == sorted(children)
+        listed = kids[nodes[node, 0] : nodes[node + 1, 0]].view(np.uint32).tolist()
+        assert [(child >> 24, child & 0xFFFFFF) for child in listed] == children == sorted(children)
 
 
 def test_groups_of_bytes_below_a_node_hold_all_characters_there() -> None:

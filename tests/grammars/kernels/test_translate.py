@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from grammars.kernels.choice import NUMBA
 from grammars.kernels.emit import INT
 from grammars.kernels.layout import CFG
-from grammars.kernels.pointers import I8, I32, I64, U8, U16, _i4, _pointer32, _u1, carray
+from grammars.kernels.pointers import I8, I32, I64, U8, U16, _i4, _lowest, _pointer32, _u1, carray
 from grammars.kernels.translate import Inner, Module, Untranslatable
 
 if NUMBA:
@@ -107,7 +107,16 @@ def through_addresses(ints, size, data):
     return _i4(ints, 1) * 1000 + array[0] + _u1(data, 2)
 
 
-KERNELS = functions_of([arithmetic, choices, loops, mixing, arrays, through_addresses])
+def bits_in_turn(bits, out: I64):
+    k = 0
+    while bits != 0:
+        out[k] = _lowest(bits)
+        bits ^= np.int64(1) << out[k]
+        k += 1
+    return 100 * k + _lowest(bits)
+
+
+KERNELS = functions_of([arithmetic, choices, loops, mixing, arrays, through_addresses, bits_in_turn])
 
 
 @given(small, small, amounts)
@@ -167,6 +176,14 @@ def test_memory_by_address() -> None:
     ints, data = np.array([1, 2, 3], np.int32), np.array([7, 8, 9], np.uint8)
     assert KERNELS["through_addresses"](ints.ctypes.data, 3, data.ctypes.data) == 2000 - 5 + 9
     assert ints[0] == -5
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_bits_are_found_from_the_lowest_on(bits: int) -> None:
+    out = np.full(64, -1, np.int64)
+    found = [k for k in range(64) if bits >> k & 1]
+    assert KERNELS["bits_in_turn"](bits, out) == 100 * len(found) + 64
+    assert out[: len(found)].tolist() == found
 
 
 def floats(a):
