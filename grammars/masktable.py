@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from grammars.cfg.terminals import LexTerminal, PlainTerminal
 from grammars.errors import BudgetExceeded
 from grammars.kernels import layout as at
 from grammars.kernels.costs import NEVER, solve_costs, spelling_costs
+from grammars.kernels.masks import let_go, seize
 from grammars.kernels.tier1 import insert, rehash
 from grammars.rowblocks import Rows, Table
 from grammars.terminalmasks import MASK_FUEL, Tier1, put_array
@@ -33,6 +35,49 @@ Int64 = npt.NDArray[np.int64]
 
 _GROWN = (at.NODE, at.ALTS, at.ST, at.EDGE, at.OSPEC, at.ASPEC, at.BOUNDS, at.ROOTS, at.KSUF, at.WORDS, at.WHASH, at.LR)
 ROWS_LIMIT = 128 << 20  # bytes of remembered rows of one grammar and vocabulary
+
+
+class Alone:
+    """Holds the rows of a binding, as a context: no other thread computes masks of it meanwhile, nor changes them.
+
+    Kernels take the word R_BUSY themselves for a mask, without Python's lock; Python takes both. Can be entered again
+    by the same thread.
+    """
+
+    def __init__(self, room: Int64) -> None:
+        self._lock = threading.RLock()
+        self._room, self._word, self._depth = room, address(room) + 8 * at.R_BUSY, 0
+
+    def enter(self, wait: bool = True) -> bool:
+        """Whether the rows are held now: with `wait`, once nobody else does."""
+        if not self._lock.acquire(blocking=wait):
+            return False
+        try:
+            tries = 0
+            while self._depth == 0 and seize(self._word):
+                if not wait:
+                    self._lock.release()
+                    return False
+                tries += 1
+                time.sleep(0 if tries < 50 else 5e-5)  # a kernel is at work, for microseconds, rarely milliseconds
+        except BaseException:
+            self._lock.release()
+            raise
+        self._depth += 1
+        return True
+
+    def leave(self) -> None:
+        """The end of what `enter` began."""
+        self._depth -= 1
+        if self._depth == 0:
+            let_go(self._word)
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
 
 class Binding:
@@ -48,7 +93,6 @@ class Binding:
         self.memo = Table(256)
         self.rows = Rows(vocab.words)
         self.used = 0
-        self.lock = threading.RLock()
         self.costed = False
         self.begun = False  # whether entries were made ahead of masks, and so the first mask is to be
         self.growth = 0
@@ -67,7 +111,8 @@ class Binding:
         )  # fmt: skip
         self._tmp = np.zeros(vocab.words, np.int32)
         self._tests = np.zeros(vocab.words, np.int32)
-        self._room = np.array((0, 0, self.memo.keys.size // 2, 0, 0), np.int64)
+        self._room = np.array((0, 0, self.memo.keys.size // 2, 0, 0, 0), np.int64)
+        self.alone = Alone(self._room)
         put_array(self.ctx, at.ROOM, self._room)
         put_array(self.ctx, at.TMP, self._tmp)
         put_array(self.ctx, at.TESTS, self._tests)
@@ -81,17 +126,17 @@ class Binding:
 
     def forget(self) -> bool:
         """Drop all rows; matchers that point to the old arrays keep them alive until their next mask."""
-        if not self.lock.acquire(blocking=False):
+        if not self.alone.enter(wait=False):
             return False
         try:
             self._forget()
         finally:
-            self.lock.release()
+            self.alone.leave()
         return True
 
     def _forget(self) -> None:
         self.rows, self.memo = Rows(self.vocab.words), Table(256)
-        self._room[:] = 0, 0, self.memo.keys.size // 2, 0, 0
+        self._room[: at.R_BUSY] = 0, 0, self.memo.keys.size // 2, 0, 0
         self.refresh()
 
     def refresh(self) -> None:
@@ -127,7 +172,7 @@ class Binding:
 
     def prepare_costs(self) -> None:
         """Fill the cost tables (once): all parts are lowered, all terminals measured."""
-        with self.lock:
+        with self.alone:
             if self.costed:
                 return
             program, store = self.program, self.program.store

@@ -21,7 +21,7 @@ from grammars.automaton.arrays import address
 from grammars.errors import BudgetExceeded
 from grammars.kernels import layout as at
 from grammars.kernels.distance import distance, recost
-from grammars.kernels.masks import fill, recall
+from grammars.kernels.masks import fill, fill_alone, recall
 from grammars.kernels.moves import accept, forced, rollback, start
 from grammars.masktable import Binding, binding_for
 from grammars.memory import touch
@@ -197,17 +197,15 @@ class Matcher:
         left = -1
         if budget is not None:
             left = self._budget_left(budget)
-        lock = binding.lock
-        lock.acquire()  # half the cost of `with`, in what is called once a token
-        try:
+        if left < 0 and self._version == binding.version and fill_alone(self._address, row) == _OK:
+            return
+        with binding.alone:
             if self._version != binding.version:
                 self._attach()
             while (status := fill(self._address, row, left)) != _OK:
                 self._supply(status)
             if left >= 0:
                 self._spend_reserve(row, left)
-        finally:
-            lock.release()
 
     def _ready(self) -> int:
         """Address of the context, where a remembered mask can be looked up as it is; else 0."""
@@ -242,7 +240,7 @@ class Matcher:
             self._costed = False
         if self._version != binding.version:
             self._attach()
-        with binding.lock if self.grammar.program.parsers else nullcontext():  # their distances share an array
+        with binding.alone if self.grammar.program.parsers else nullcontext():  # their distances share an array
             if not self._costed:
                 self._drive(recost, np.array(self._states, np.int64))
                 self._costed = True

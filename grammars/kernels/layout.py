@@ -89,11 +89,12 @@ CONTEXT = 135
 
 # --- words of the ROOM array, shared by the matchers of a grammar
 R_NEXT, R_ROWS, R_MEMO, R_SPARE, R_LEFT = range(5)  # R_SPARE: where the next short row goes, R_LEFT words of it
+R_BUSY = 5  # 1 while somebody computes masks of the grammar or changes what these are made of
 
 # --- status codes: negative, so that offsets and counts can share the return value
 OK = 0
 DEAD, NEED_NODE, NEED_ROW, GROW_MAT, GROW_SCR, NEED_T1, NEED_ROOM, OUT_OF_FUEL, GROW_TXT = range(-1, -10, -1)
-NEED_LEX, NEED_MANY = -10, -11
+NEED_LEX, NEED_MANY, BUSY = -10, -11, -12
 MOST_WANTS, WANT = 64, 9  # how many needs of a walk are listed before it stops; words of one
 
 # --- control nodes

@@ -12,12 +12,13 @@ from grammars.kernels.cache import inner, kernel
 from grammars.kernels.distance import FAR, _forget_seen, _limit_inside
 from grammars.kernels.entries import _note_word, _unite
 from grammars.kernels.frames import _context, _i32, _i64, _mix, _note
+from grammars.kernels.heavy import _heavy, _try_out
 from grammars.kernels.keys import _key
 from grammars.kernels.layout import *
 from grammars.kernels.parsed import _set_aside
-from grammars.kernels.pointers import I32, I64, _fence, _i4, _pointer32, _pointer64, carray
+from grammars.kernels.pointers import I32, I64, _fence, _i4, _pointer32, _pointer64, _seize, carray
 from grammars.kernels.values import MARGIN
-from grammars.kernels.walk import _heavy, _try_out, _walk
+from grammars.kernels.walk import _walk
 
 
 @inner
@@ -315,28 +316,74 @@ def recall(jobs: I64, first, step):
     return 0
 
 
+@inner
+def _begin(mat):
+    """Prepare the arena for a mask of the matcher's state; the state."""
+    current = mat[M_CUR]
+    mat[M_MARK] = mat[M_TOP]
+    mat[M_STATUS] = OK
+    mat[M_LEVEL] = mat[current + 2 + CFG * mat[current] + E_LEVEL]
+    return current
+
+
 @kernel
 def fill(address, row: I32, budget):
-    """Write the mask of the matcher's state into `row`; a status code.
+    """Write the mask of the matcher's state into `row`; a status code. For who holds the grammar's rows (R_BUSY).
 
     `budget` >= 0: only tokens after which at most `budget` more are needed. Masks that the budget cuts are not
     remembered; the others are, together with what their tokens may need at most beyond the cost of their frame.
     """
     ctx = _context(address)
-    mat, scr = _i64(ctx, MAT), _i64(ctx, SCR)
-    current = mat[M_CUR]
-    count, acc = mat[current], mat[current + 1]
-    configurations = current + 2
-    top = mat[M_TOP]
-    mat[M_MARK] = top
-    mat[M_STATUS] = OK
-    mat[M_FUEL] = ctx[S_FUEL]
-    level = mat[configurations + CFG * count + E_LEVEL]
-    mat[M_LEVEL] = level
-    found = _recall(ctx, mat, row, budget, configurations, count, acc)
+    mat = _i64(ctx, MAT)
+    current = _begin(mat)
+    found = _recall(ctx, mat, row, budget, current + 2, mat[current], mat[current + 1])
     if found == 1:
         return OK
-    cut = found == 2
+    return _fill_new(ctx, mat, row, budget, current, found == 2)
+
+
+@kernel
+def fill_alone(address, row: I32):
+    """`fill` without a limit. What has to be computed is, if nobody else is at it; else the status is BUSY."""
+    ctx = _context(address)
+    mat = _i64(ctx, MAT)
+    current = _begin(mat)
+    if _recall(ctx, mat, row, np.int64(-1), current + 2, mat[current], mat[current + 1]) == 1:
+        return OK
+    if _seize(ctx[ROOM] + 8 * R_BUSY) != 0:
+        return BUSY
+    status = _fill_new(ctx, mat, row, np.int64(-1), current, False)
+    _let_go(ctx[ROOM] + 8 * R_BUSY)
+    return status
+
+
+@inner
+def _let_go(address):
+    _fence()
+    word = carray(_pointer64(address), (1,))
+    word[0] = 0
+
+
+@kernel
+def seize(address):
+    """Set the word R_BUSY at an address; what it was. 0: the caller holds the rows now."""
+    return _seize(address)
+
+
+@kernel
+def let_go(address):
+    """The end of what `seize` began."""
+    _let_go(address)
+    return 0
+
+
+@inner
+def _fill_new(ctx, mat, row, budget, current, cut):
+    """Compute the mask of a state that is not remembered, or (`cut`) of which the budget leaves only a part."""
+    scr = _i64(ctx, SCR)
+    count, acc = mat[current], mat[current + 1]
+    configurations, level, top = current + 2, mat[M_LEVEL], mat[M_TOP]
+    mat[M_FUEL] = ctx[S_FUEL]
     cheapest = np.int64(FAR)
     for i in range(count):
         cheapest = min(cheapest, mat[mat[configurations + CFG * i + 2] + F_COST])

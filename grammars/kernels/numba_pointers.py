@@ -65,6 +65,18 @@ def _lowest(typingctx, bits):
 
 
 @intrinsic
+def _seize(typingctx, address):
+    """Write 1 to the int64 at an address; what was there, as one step that no other thread can come between."""
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], context.get_value_type(types.int64).as_pointer())
+        one = context.get_constant(types.int64, 1)
+        return builder.atomic_rmw("xchg", pointer, one, "acq_rel")
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
 def _fence(typingctx):
     """Other threads see what was written before this if they see what is written after it, and the like for reads."""
 

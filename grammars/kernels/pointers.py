@@ -13,8 +13,8 @@ import numpy.typing as npt
 from grammars.kernels.choice import NUMBA
 
 __all__ = [
-    "I8", "I32", "I64", "U8", "U16", "_fence", "_i4", "_lowest", "_pointer8", "_pointer32", "_pointer64", "_u1",
-    "carray",
+    "I8", "I32", "I64", "U8", "U16", "_fence", "_i4", "_lowest", "_pointer8", "_pointer32", "_pointer64", "_seize",
+    "_u1", "carray",
 ]  # fmt: skip
 
 # arrays at the Python border, C-contiguous
@@ -40,5 +40,6 @@ _pointer32: Any = forms._pointer32
 _pointer64: Any = forms._pointer64
 _i4: Any = forms._i4
 _fence: Any = forms._fence  # what was written before is there for who reads what is written after
+_seize: Any = forms._seize  # 1 to the int64 at an address, and what was there, in one step
 _u1: Any = forms._u1
 _lowest: Any = forms._lowest  # number of the lowest bit that is set; 64: none

@@ -58,14 +58,14 @@ class Inner:
 class Pointers:
     """A form that loads through a bare address (see `pointers`)."""
 
-    form: str  # "pointer", "load", "carray", "fence" or "lowest"
+    form: str  # "pointer", "load", "carray", "fence", "lowest" or "seize"
     element: str = ""
 
 
 carray = Pointers("carray")
 _pointer8, _pointer32, _pointer64 = (Pointers("pointer", element) for element in ("uint8", "int32", "int64"))
 _i4, _u1, _fence = Pointers("load", "int32"), Pointers("load", "uint8"), Pointers("fence")
-_lowest = Pointers("lowest")
+_lowest, _seize = Pointers("lowest"), Pointers("seize")
 
 
 @cache
@@ -515,6 +515,9 @@ class _Body(Emitter):
             return Value(INT, "0")
         if called.form == "lowest":
             return Value(INT, self.new(f"call i64 @llvm.cttz.i64(i64 {self.number(arguments[0]).text}, i1 false)"))
+        if called.form == "seize":
+            pointer = self.new(f"inttoptr i64 {self.number(arguments[0]).text} to ptr")
+            return Value(INT, self.new(f"atomicrmw xchg ptr {pointer}, i64 1 acq_rel"))
         if called.form == "carray":
             kind, shape = arguments[0].type, arguments[1]
             if not isinstance(kind, Pointer) or not isinstance(shape.type, tuple):

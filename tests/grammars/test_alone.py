@@ -1,0 +1,101 @@
+"""Who may compute masks of a grammar: one thread at a time, in a kernel or in Python, and nobody waits for good."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from grammars import BudgetExceeded, Matcher, Vocabulary, compile_json_schema, compile_regex
+from grammars.kernels import layout as at
+from grammars.kernels.masks import let_go, seize
+
+BYTES = Vocabulary.from_bytes([bytes((b,)) for b in range(256)] + [b""], eos_ids=[256])
+PATTERN = "a+b{2,5}[c-x]*"
+
+
+def mask_of(matcher: Matcher) -> np.ndarray:
+    row = np.zeros(BYTES.words, np.int32)
+    matcher.fill_mask(row)
+    return row
+
+
+def in_a_thread(matcher: Matcher) -> tuple[threading.Thread, list[np.ndarray]]:
+    found: list[np.ndarray] = []
+    thread = threading.Thread(target=lambda: found.append(mask_of(matcher)), daemon=True)
+    thread.start()
+    return thread, found
+
+
+def new(text: bytes = b"") -> Matcher:
+    """A matcher of a grammar whose masks nobody has asked for."""
+    matcher = Matcher(compile_regex(PATTERN), BYTES)
+    assert matcher.accept_bytes(text)
+    matcher._binding.forget()
+    return matcher
+
+
+def test_a_new_mask_waits_while_another_thread_holds_the_rows() -> None:
+    expected, matcher = mask_of(new(b"aab")), new(b"aab")
+    with matcher._binding.alone:
+        thread, found = in_a_thread(matcher)
+        thread.join(0.05)
+        assert thread.is_alive() and not found
+    thread.join(10)
+    assert not thread.is_alive() and (found[0] == expected).all()
+
+
+def test_a_new_mask_waits_while_a_kernel_is_at_one_and_a_known_one_does_not() -> None:
+    expected, matcher = mask_of(new(b"aab")), new(b"aab")
+    alone = matcher._binding.alone
+    assert seize(alone._word) == 0 and seize(alone._word) == 1
+    thread, found = in_a_thread(matcher)
+    thread.join(0.05)
+    assert thread.is_alive() and not found
+    let_go(alone._word)
+    thread.join(10)
+    assert (found[0] == expected).all()
+    assert seize(alone._word) == 0
+    assert (mask_of(matcher) == expected).all()
+    let_go(alone._word)
+
+
+def test_rows_are_not_forgotten_while_they_are_held() -> None:
+    binding = new()._binding
+    assert seize(binding.alone._word) == 0
+    assert not binding.forget()
+    let_go(binding.alone._word)
+    assert binding.forget()
+    refused: list[bool] = []
+    with binding.alone:
+        thread = threading.Thread(target=lambda: refused.append(binding.forget()))
+        thread.start()
+        thread.join()
+        with binding.alone:  # again by the same thread
+            assert binding.forget()
+        assert binding._room[at.R_BUSY] == 1
+    assert refused == [False] and binding._room[at.R_BUSY] == 0
+
+
+def test_rows_are_free_again_after_a_mask_that_failed() -> None:
+    vocab = Vocabulary.from_bytes([bytes((b,)) for b in range(256)] + [b'{"', b"", b'":'], eos_ids=[257])
+    grammar = compile_json_schema({"required": ["kind"], "properties": {"kind": {"enum": ["one", "two"]}}})
+    expected, row = np.zeros((2, vocab.words), np.int32)
+    Matcher(grammar, vocab).fill_mask(expected)
+    matcher = Matcher(grammar, vocab)
+    matcher._binding.forget()
+    template, fuel = matcher._binding.ctx, int(matcher._ctx[at.S_FUEL])
+    template[at.S_FUEL] = -1
+    matcher._attach()
+    with pytest.raises(BudgetExceeded):
+        for byte in b'{"kind":':
+            matcher.fill_mask(row)
+            assert matcher.accept_bytes(bytes((byte,)))
+    assert matcher._binding._room[at.R_BUSY] == 0
+    template[at.S_FUEL] = fuel
+    matcher = Matcher(grammar, vocab)
+    thread = threading.Thread(target=matcher.fill_mask, args=(row,), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive() and (row == expected).all()
