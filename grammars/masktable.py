@@ -33,7 +33,8 @@ __all__ = ["Binding", "Table", "Tier1", "binding_for"]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-_GROWN = (at.NODE, at.ALTS, at.ST, at.EDGE, at.OSPEC, at.ASPEC, at.BOUNDS, at.ROOTS, at.KSUF, at.WORDS, at.WHASH, at.LR)
+_GROWN = (at.NODE, at.ALTS, at.ST, at.EDGE, at.OSPEC, at.ASPEC, at.BOUNDS, at.ROOTS, at.WORDS, at.WHASH, at.LR)
+_PRICED = (at.OSPEC, at.ASPEC, at.KSUF)  # tables that costs are written to, so each vocabulary has its own
 ROWS_LIMIT = 128 << 20  # bytes of remembered rows of one grammar and vocabulary
 
 
@@ -107,8 +108,9 @@ class Binding:
         self.version = 0
         self._grown = (
             program.node, program.alts, program.st, program.edge, program.ospec, program.aspec, program.bounds,
-            program.roots, program.ksuf, program.words, program.whash, program.lr,
+            program.roots, program.words, program.whash, program.lr,
         )  # fmt: skip
+        self._priced: tuple[Int32, ...] = ()
         self._tmp = np.zeros(vocab.words, np.int32)
         self._tests = np.zeros(vocab.words, np.int32)
         self._room = np.array((0, 0, self.memo.keys.size // 2, 0, 0, 0), np.int64)
@@ -146,6 +148,8 @@ class Binding:
         self._stamp, self._known = self.tier1.stamp(), self._places()
         for slot, grown in zip(_GROWN, self._grown, strict=True):
             ctx[slot], ctx[slot + 64] = grown.address, grown.data.size
+        for slot, table in zip(_PRICED, self._priced, strict=False):
+            put_array(ctx, slot, table)
         ctx[at.S_UNIQUE] = program.unique
         put_array(ctx, at.MKEY, self.memo.keys)
         put_array(ctx, at.MVAL, self.memo.values)
@@ -157,7 +161,7 @@ class Binding:
         ctx[at.WANTS], ctx[at.CLOSED] = address(self._wants), address(self._closed)
         self.kept = (
             *self.tier1.keep(), program.node.data, program.alts.data, program.st.data, program.edge.data,
-            program.ospec.data, program.aspec.data, program.bounds.data, program.roots.data, program.ksuf.data,
+            program.ospec.data, program.aspec.data, program.bounds.data, program.roots.data, *self._priced,
             program.words.data, program.whash.data, program.lr.data, program.lex_keys, program.lex_values, self._tests,
             self.memo.keys, self.memo.values, self._stcost, self._ncost, self._tmp,
             self._room, self.rows, self.tier1.rows, self._lrcost, self._seen, self._wants, self._closed,
@@ -177,6 +181,8 @@ class Binding:
                 return
             program, store = self.program, self.program.store
             program.expand_all()
+            places = np.zeros(program.key_places + 1, np.int32)
+            self._priced = *(table.data[: table.n].copy() for table in (program.ospec, program.aspec)), places
             with store.lock:
                 parsed = [q for q in program.terminals() if isinstance(store.owner_of(q), (LexTerminal, PlainTerminal))]
                 for q in program.terminals() - {*parsed}:
@@ -196,7 +202,7 @@ class Binding:
             self._stcost = np.full(states, NEVER, np.int32)
             stack = np.zeros(1 << 14, np.int64)
             own = address(self.ctx)
-            solve_costs(own, kinds, self._ncost, self._stcost, program.ospec.data, program.aspec.data, stack)
+            solve_costs(own, kinds, self._ncost, self._stcost, *self._priced[:2], stack)
             dearest = int(self._ncost[self._ncost < NEVER].max(initial=0))
             self.growth = (self.tier1.openers + 1) * (dearest + 8) + 64
             if program.parsers:
@@ -209,7 +215,7 @@ class Binding:
         """Where undeclared keys have duties it matters which label a key can still come to: each is measured."""
         words = self.program.node.data[: self.program.node.n].reshape(-1, 4)
         for spec in words[words[:, 0] == at.OP_OBJ, 1].tolist():
-            table = self.program.ospec.data[spec:]
+            table = self._priced[0][spec:]
             if table[at.O_DUTIES]:
                 table[at.O_ENDS] = self.tier1.ends_known(int(table[at.O_Q]))
 
@@ -229,7 +235,7 @@ class Binding:
         text = np.frombuffer(b"".join(spelled) + b'"', np.uint8)
         out = np.zeros(len(text) + 1, np.int32)
         spelling_costs(address(self.ctx), text, out)
-        ksuf = self.program.ksuf.data
+        ksuf = self._priced[2]
         if self.program.free_spelling:
             places = np.cumsum([0, *map(len, spelled)])
             ksuf[offset : offset + len(places)] = out[places]

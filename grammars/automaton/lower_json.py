@@ -223,11 +223,8 @@ class JsonLowering:
             if unique and len(words[b'"']) == 1:
                 hashes[b'"'] = [hash_value(text) for text in dict.fromkeys(free_strings)]
         if words:
-            listed: list[Word] = [
-                (tuple(text), self.program.choice(nodes), tuple(range(len(text) + 1))) for text, nodes in words.items()
-            ]
-            listed.sort()
-            number = self.program.hashed([hashes[bytes(word[0])] for word in listed]) if unique else 0
+            listed: list[Word] = [(text, self.program.choice(words[text]), None) for text in sorted(words)]
+            number = self.program.hashed([hashes[text] for text in sorted(words)]) if unique else 0
             others.insert(0, self.program.trie_node(listed, number))
         return self.program.choice(others)
 
@@ -238,7 +235,7 @@ class JsonLowering:
     def free_words(self, strings: list[str], unique: bool = False) -> int:
         """One of some strings, in any spelling, up to and with the closing quote."""
         distinct = sorted(set(strings))
-        words = [(tuple(map(ord, s)), self.program.done, tuple(range(len(s) + 1))) for s in distinct]
+        words: list[Word] = [(text, self.program.done, None) for text in distinct]
         number = self.program.hashed([(hash_value(text),) for text in distinct]) if unique else 0
         root = self.program.trie(words, number)
         self.program.literal_tries.append((root, self.program.st.n // 6, 2))
@@ -364,22 +361,18 @@ class JsonLowering:
         """An object after its opening brace."""
         program = self.program
         value = _spell_out(value)
-        entries = []
+        entries: list[tuple[Any, int, bytes | None, Any]] = []  # symbols, which all are bytes or all characters
         for position, declared in enumerate(value.properties):
-            if self.free:
-                symbols: tuple[int, ...] | None = tuple(map(ord, declared.name))
-                between: tuple[int, ...] = tuple(range(len(declared.name) + 1))
-                if any(0xD800 <= s < 0xE000 for s in symbols or ()):
-                    symbols = None
-            else:
-                spelled = canonical(declared.name)
-                symbols = None if spelled is None else tuple(spelled)
-                between = () if symbols is None else _boundaries(declared.name, len(symbols))
-            if symbols is None:
+            name = declared.name
+            spelled = canonical(name)
+            if spelled is None:
                 if declared.required:
                     raise UnsupportedSchema(pointer, "required", f"names {declared.name!r}, a lone surrogate")
                 continue
-            entries.append((symbols, position, between, declared))
+            if self.free:
+                entries.append((name, position, None, declared))
+            else:
+                entries.append((spelled, position, _boundaries(name, len(spelled)), declared))
         entries.sort(key=lambda entry: entry[0])
         n = len(entries)
         # declared positions, without the names that cannot be written
@@ -398,7 +391,7 @@ class JsonLowering:
             limit[position] = next_required
             after[position] = later
             later += usable[position]
-        trie = program.trie([(s, i, b) for i, (s, _, b, _) in enumerate(entries)]) if n else -1
+        trie = program.trie([(s, i, inside) for i, (s, _, inside, _) in enumerate(entries)]) if n else -1
         q, others, final = self._undeclared(value)
         other = program.ospec.extend(others)
         need = self._duties(value) if value.duties else 0
@@ -406,8 +399,9 @@ class JsonLowering:
         high = -1 if value.max_properties is None else min(value.max_properties, 1 << 30)
         suffixes = []
         for symbols, _, _, declared in entries:
-            suffixes.append(program.ksuf.extend(range(len(symbols) + 1, 0, -1)))
-            program.keys.append((suffixes[-1], declared.name))
+            suffixes.append(program.key_places)
+            program.keys.append((program.key_places, declared.name))
+            program.key_places += len(symbols) + 1
         spec = program.ospec.extend(
             (
                 n, (n + 63) // 64, trie, flags, q, other, min(value.min_properties, 1 << 30), high, sum(required), 0, 0,
@@ -567,14 +561,14 @@ def _any_string(encoding: str) -> ByteDfa:
     return ByteDfa(CharDfa(Regex.any_string()), encoding)
 
 
-def _boundaries(name: str, size: int) -> tuple[int, ...]:
-    """Offsets between the characters of a name in its canonical spelling."""
+def _boundaries(name: str, size: int) -> bytes | None:
+    """Which places in the canonical spelling of a name, of so many bytes, lie between characters; None: all."""
     if size == len(name):
-        return tuple(range(size + 1))
-    offsets = [0]
+        return None
+    inside = b"\1"
     for character in name:
-        offsets.append(offsets[-1] + len(canonical(character) or b""))
-    return tuple(offsets)
+        inside += b"\1".rjust(len(canonical(character) or b""), b"\0")
+    return inside
 
 
 def _literal(literal: LiteralValue, pointer: str, python: bool) -> list[bytes]:

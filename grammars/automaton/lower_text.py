@@ -42,5 +42,5 @@ def lower_choice(options: Iterable[str], store: TerminalStore) -> Program:
     if not words:
         raise GrammarError(1, 1, "a choice needs at least one option")
     program = Program(store)
-    listed = [(tuple(word), program.end, tuple(range(len(word) + 1))) for word in words]
+    listed = [(word, program.end, None) for word in words]
     return _whole(program, program.trie_node(listed))

@@ -8,6 +8,7 @@ lowered; `expand` (set by the lowering) does it when a kernel asks.
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,11 +32,13 @@ from grammars.kernels.layout import (
     OP_TERM,
     OP_TRIE,
 )
+from grammars.kernels.words import write_trie
 
 __all__ = ["Program", "Word"]
 
-Word = tuple[tuple[int, ...], int, tuple[int, ...]]
-"""Symbols (bytes, or code points under free spelling), payload (node or property), offsets between characters."""
+Word = tuple[bytes | str, int, bytes | None]
+"""Symbols (bytes, or characters under free spelling), payload (node or property), and for each place in it a flag:
+whether it lies between characters (None: all do)."""
 
 
 class Program:
@@ -52,7 +55,6 @@ class Program:
         self.aspec = GrowArray(np.int32, 64)
         self.bounds = GrowArray(np.int32, 16)
         self.roots = GrowArray(np.int32, 18)
-        self.ksuf = GrowArray(np.int32, 64)
         self.words = GrowArray(np.int32, 2)  # of arrays with unique items: where the hashes of a word's values stand
         self.whash = GrowArray(np.int64, 1)
         self.unique = False
@@ -68,7 +70,8 @@ class Program:
         self._known: tuple[int, ...] = ()
         self.pointers: dict[tuple[int, int], str] = {}  # (kind of frame, its table) -> place in the schema
         self.expand: Callable[[int], None] | None = None
-        self.keys: list[tuple[int, str]] = []
+        self.keys: list[tuple[int, str]] = []  # names of properties, each with the first of its places
+        self.key_places = 0  # of all names, their ends included
         self.literal_tries: list[tuple[int, int, int]] = []
         self.bindings: dict[object, object] = {}
         self.lock = threading.RLock()
@@ -97,7 +100,7 @@ class Program:
         old addresses must not meet a node that needs the new ones.
         """
         store = self.store
-        grown = (self.alts, self.st, self.edge, self.ospec, self.aspec, self.bounds, self.ksuf, self.words, self.whash)
+        grown = (self.alts, self.st, self.edge, self.ospec, self.aspec, self.bounds, self.words, self.whash)
         known = (*(array.address for array in grown), store.trans.address, store.info.address, store.dist.address,
                  store.need.address, store.steady.address)  # fmt: skip
         if known != self._known:
@@ -152,50 +155,24 @@ class Program:
         The payload of a word is written to its state; `lo, hi` of a state are the words below it, by position, counted
         from `number`.
         """
-        flat_st: list[int] = []
-        flat_edge: list[int] = []
-        base = self.st.n // 6
-        edge_base = self.edge.n // 2
-        if len(words) == 1:  # most of them: no state has two edges
-            symbols, value, between = words[0]
-            last = len(symbols)
-            for depth, symbol in enumerate(symbols):
-                boundary = 1 if depth in between else 0
-                flat_st += (edge_base + depth, 1, -1, number, number + 1, boundary | depth << 1)
-                flat_edge += (symbol, base + depth + 1)
-            flat_st += (edge_base + last, 0, value, number, number + 1, (1 if last in between else 0) | last << 1)
-            self.st.extend(flat_st)
-            self.edge.extend(flat_edge)
-            return base
-        # (depth, first word, end) of each state, in order of creation; children of a state are created together
-        queue: list[tuple[int, int, int]] = [(0, 0, len(words))]
-        for depth, low, high in queue:
-            payload = -1
-            symbols, value, between = words[low]
-            boundary = 1 if depth in between else 0
-            first = low
-            if len(symbols) == depth:
-                payload = value
-                first = low + 1
-            edges_at = edge_base + len(flat_edge) // 2
-            count = 0
-            i = first
-            if i + 1 == high:
-                flat_edge += (words[i][0][depth], base + len(queue))
-                queue.append((depth + 1, i, high))
-                count, i = 1, high
-            while i < high:
-                symbol = words[i][0][depth]
-                j = i + 1
-                while j < high and words[j][0][depth] == symbol:
-                    j += 1
-                flat_edge += (symbol, base + len(queue))
-                queue.append((depth + 1, i, j))
-                count += 1
-                i = j
-            flat_st += (edges_at, count, payload, low + number, high + number, boundary | depth << 1)
-        self.st.extend(flat_st)
-        self.edge.extend(flat_edge)
+        texts = [word[0] for word in words]
+        joined = texts[0][:0].join(texts)  # type: ignore[arg-type]  # all are of one kind
+        text = joined if isinstance(joined, str) else joined.decode("latin-1")
+        symbols = memoryview(text.encode("utf-32-le", "surrogatepass")).cast("i")
+        marked = any(word[2] is not None for word in words)
+        inside = b"".join(word[2] or b"\1" * (len(word[0]) + 1) for word in words) if marked else b""
+        n, total = len(words), len(text)
+        lengths, values = array("i", map(len, texts)), array("i", [word[1] for word in words])
+        st, edge = self.st, self.edge
+        st.reserve(6 * total + 6)
+        edge.reserve(2 * total)
+        base = st.n // 6
+        work = np.empty(3 * total + 3 + n, np.int64)
+        first = edge.n // 2
+        room = st.data[st.n :], edge.data[edge.n :]
+        made = write_trie(symbols, lengths, values, n, inside, marked, number, base, first, work, *room)
+        st.n += 6 * made
+        edge.n += 2 * made - 2
         return base
 
     def hashed(self, values: Sequence[Sequence[int]]) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from grammars.automaton.free_text import FreeText
 from grammars.automaton.lower_cfg import Lex, add_lexed, add_plain
 from grammars.automaton.lower_json import JsonLowering
-from grammars.automaton.program import Program
+from grammars.automaton.program import Program, Word
 from grammars.automaton.substrings import SubstringTerminal
 from grammars.automaton.terminals import TerminalStore, current_store
 from grammars.combine.regular import nullable, regular
@@ -118,8 +118,8 @@ class Assembly:
 
     def words(self, words: list[bytes], following: int) -> int:
         """One of some byte strings."""
-        listed = [(tuple(word), following, tuple(range(len(word) + 1))) for word in sorted(set(words))]
-        if listed == [((), following, (0,))]:
+        listed: list[Word] = [(word, following, None) for word in sorted(set(words))]
+        if listed == [(b"", following, None)]:
             return following
         return self.program.trie_node(listed)
 

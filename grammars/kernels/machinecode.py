@@ -32,7 +32,13 @@ __all__ = ["GROUPS", "Kernel", "addresses_of", "assembly", "functions_of", "grou
 # which modules' kernels are compiled together
 GROUPS = {
     "core": ("grammars.kernels.moves", "grammars.kernels.masks"),
-    "tier1": ("grammars.kernels.tier1", "grammars.kernels.tries", "grammars.kernels.lexed", "grammars.kernels.subsets"),
+    "tier1": (
+        "grammars.kernels.tier1",
+        "grammars.kernels.tries",
+        "grammars.kernels.lexed",
+        "grammars.kernels.subsets",
+        "grammars.kernels.words",
+    ),
     "rest": (
         "grammars.kernels.costs",
         "grammars.kernels.distance",

@@ -48,23 +48,34 @@ def test_a_lazy_node_becomes_what_it_stands_for() -> None:
     assert node(program, lazy)[:3] == [OP_TERM, 5, program.done]
 
 
-@given(st.sets(st.lists(st.integers(97, 100), max_size=4).map(tuple), min_size=1, max_size=12))
-def test_tries_hold_their_words(texts: set[tuple[int, ...]]) -> None:
+@given(
+    st.sets(st.text("abcd\u20ac\ud800\U0001f600", max_size=4), min_size=1, max_size=12),
+    st.sampled_from(["characters", "bytes", "with flags"]),
+    st.integers(0, 50),
+)
+def test_tries_hold_their_words(texts: set[str], kind: str, number: int) -> None:
     program = Program(TerminalStore())
-    program.trie([((120,), 0, (0,))])  # another trie before it
-    words: list[Word] = [(text, 10 + i, (0, len(text))) for i, text in enumerate(sorted(texts))]
-    root = program.trie(words)
-    for text, payload, _ in words:
-        s, low, high = root, 0, len(words)
-        for depth, symbol in enumerate((*text, -1)):
-            first, edges, found, state_low, state_high, flags = program.st.data[6 * s : 6 * s + 6].tolist()
-            assert low <= state_low <= payload - 10 < state_high <= high
+    program.trie([(b"x", 0, b"\1\0")])  # another trie before it
+    words: list[Word] = []
+    for text in sorted(texts):
+        spelled = text.encode("utf-8", "surrogatepass")
+        flags = bytes(i == len(spelled) or spelled[i] & 0xC0 != 0x80 for i in range(len(spelled) + 1))
+        words.append((text if kind == "characters" else spelled, 0, flags if kind == "with flags" else None))
+    words.sort(key=lambda word: word[0])
+    words = [(word[0], 10 + i, word[2]) for i, word in enumerate(words)]
+    root = program.trie(words, number)
+    for spelling, payload, inside in words:
+        s, low, high = root, number, number + len(words)
+        symbols = [ord(c) for c in spelling] if isinstance(spelling, str) else list(spelling)
+        for depth, symbol in enumerate((*symbols, -1)):
+            first, edges, found, state_low, state_high, flag = program.st.data[6 * s : 6 * s + 6].tolist()
+            assert low <= state_low <= payload - 10 + number < state_high <= high
             low, high = state_low, state_high
-            assert flags >> 1 == depth
+            assert flag >> 1 == depth and flag & 1 == (1 if inside is None else inside[depth])
             pairs = program.edge.data[2 * first : 2 * (first + edges)].reshape(-1, 2).tolist()
             assert [byte for byte, _ in pairs] == sorted({byte for byte, _ in pairs})
             if symbol < 0:
-                assert found == payload and flags & 1
+                assert found == payload
             else:
                 s = dict(pairs)[symbol]
 

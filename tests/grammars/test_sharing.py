@@ -1,4 +1,4 @@
-"""Who may compute masks of a grammar: one thread at a time, in a kernel or in Python, and nobody waits for good."""
+"""What matchers of one grammar share: one thread at a time computes masks, and each vocabulary has its own costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from grammars import BudgetExceeded, Matcher, Vocabulary, compile_json_schema, compile_regex
+from grammars import BudgetExceeded, Grammar, Matcher, Vocabulary, compile_json_schema, compile_regex
 from grammars.kernels import layout as at
 from grammars.kernels.masks import let_go, seize
 
@@ -99,3 +99,31 @@ def test_rows_are_free_again_after_a_mask_that_failed() -> None:
     thread.start()
     thread.join(10)
     assert not thread.is_alive() and (row == expected).all()
+
+
+def test_vocabularies_have_costs_of_their_own() -> None:
+    """Of keys, objects and arrays: the cheaper ones of one vocabulary are not another one's."""
+    item = {"type": "object", "required": ["dddd"], "properties": {"dddd": {"type": "integer"}}}
+    schema = {
+        "type": "object",
+        "required": ["aaaaaa", "c"],
+        "properties": {"aaaaaa": {"enum": ["bbbbb"]}, "c": {"type": "array", "minItems": 3, "items": item}},
+        "additionalProperties": False,
+    }
+    text = b'{"aaaaaa":"bbbbb","c":[{"dddd":1},'
+    long = [b'{"aaaaaa":', b'"bbbbb"', b'{"dddd":', b'"c":[']
+    rich = Vocabulary.from_bytes([bytes((b,)) for b in range(256)] + long + [b""], eos_ids=[260])
+
+    def costs(grammar: Grammar, vocab: Vocabulary) -> list[int]:
+        matcher, found = Matcher(grammar, vocab), []
+        for byte in text:
+            found.append(matcher.min_tokens())
+            assert matcher.accept_bytes(bytes((byte,)))
+        return found
+
+    first, second = (compile_json_schema({**schema, "title": title}) for title in ("first", "second"))
+    alone = costs(first, BYTES)
+    cheaper = costs(second, rich)
+    assert cheaper != alone
+    assert costs(first, rich) == cheaper and costs(second, BYTES) == alone
+    assert costs(first, BYTES) == alone and costs(second, rich) == cheaper
