@@ -8,8 +8,10 @@ parts and room. Rows live in blocks that are never moved, since kernels and othe
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
+import weakref
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +50,12 @@ class Alone:
     def __init__(self, room: Int64) -> None:
         self._lock = threading.RLock()
         self._room, self._word, self._depth = room, address(room) + 8 * at.R_BUSY, 0
+        _all.add(self)
+
+    def free(self) -> None:
+        """Whoever held the rows is gone."""
+        self._lock, self._depth = threading.RLock(), 0
+        let_go(self._word)
 
     def enter(self, wait: bool = True) -> bool:
         """Whether the rows are held now: with `wait`, once nobody else does."""
@@ -79,6 +87,18 @@ class Alone:
 
     def __exit__(self, *_: object) -> None:
         self.leave()
+
+
+_all: weakref.WeakSet[Alone] = weakref.WeakSet()
+
+
+def _free_all() -> None:
+    for alone in list(_all):
+        alone.free()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_all)  # a forked process has none of its parent's other threads
 
 
 class Binding:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -99,6 +102,24 @@ def test_rows_are_free_again_after_a_mask_that_failed() -> None:
     thread.start()
     thread.join(10)
     assert not thread.is_alive() and (row == expected).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork processes")
+def test_a_forked_process_does_not_wait_for_threads_that_it_does_not_have() -> None:
+    expected, matcher = mask_of(new(b"aab")), new(b"aab")
+    alone = matcher._binding.alone
+    assert seize(alone._word) == 0
+    child = os.fork()
+    if not child:
+        os._exit(0 if (mask_of(matcher) == expected).all() else 1)
+    latest = time.monotonic() + 20
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < latest:
+        time.sleep(0.01)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+    assert ended == (child, 0)
+    assert seize(alone._word) == 1, "the parent's still hold them"
+    let_go(alone._word)
 
 
 def test_vocabularies_have_costs_of_their_own() -> None:
