@@ -112,7 +112,7 @@ def _edge_by(ctx, scr, at, s, b):
 
 @inner
 def _goes_straight(ctx, scr, at, edge):
-    """Whether what follows along the only edge of a literal is a place within it again and nothing else."""
+    """Whether what follows along an edge of a literal is a place within it again and nothing else."""
     s = _i4(_i32(ctx, EDGE), 2 * edge + 1)
     st = _i32(ctx, ST)
     return scr[at] >= 0 or (_i4(st, 6 * s + 1) > 0 and _i4(st, 6 * s + 2) < 0)
@@ -124,6 +124,8 @@ def _straight_on(ctx, mat, scr, at, out, edge):
     s = np.int64(_i4(_i32(ctx, EDGE), 2 * edge + 1))
     if ctx[S_UNIQUE] != 0 or out + CFG > scr.size or not _goes_straight(ctx, scr, at, edge):
         return np.int64(-1)
+    mat[M_ACC] = 0
+    mat[M_FUEL] -= 1
     if scr[at] < 0:
         scr[out], scr[out + 1], scr[out + 2], scr[out + 3], scr[out + 4] = -s - 1, 0, scr[at + 2], 0, 0
     else:
@@ -131,8 +133,6 @@ def _straight_on(ctx, mat, scr, at, out, edge):
             return np.int64(0)
         scr[out], scr[out + 1], scr[out + 2] = scr[at], scr[at + 1], scr[at + 2]
         scr[out + 3], scr[out + 4] = s + 1, _mix(scr[at + 4], np.int64(_i4(_i32(ctx, EDGE), 2 * edge)) + 1)
-    mat[M_ACC] = 0
-    mat[M_FUEL] -= 1
     return np.int64(1)
 
 

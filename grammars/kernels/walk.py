@@ -164,12 +164,11 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
         if unique:
             text[pos + depth] = _u1(tbyte, i)
             mat[M_POS] = pos + depth + 1
-        if made >= 0:
-            pass
-        elif parsed:
-            made = _step_parsed(ctx, mat, scr, base, count, _u1(tbyte, i), out, i, end, tbyte, tend, budget < 0)
-        else:
-            made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
+        if made < 0:
+            if parsed:
+                made = _step_parsed(ctx, mat, scr, base, count, _u1(tbyte, i), out, i, end, tbyte, tend, budget < 0)
+            else:
+                made = _step(ctx, mat, scr, base, count, _u1(tbyte, i), out, False)
         if mat[M_STATUS] != OK:
             if not _set_aside(ctx, mat):
                 return
