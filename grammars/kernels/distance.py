@@ -255,7 +255,7 @@ def _limit_inside(ctx, mat, q, n, f, c, budget):
             return np.int64(NO_LIMIT)
         if two or short > 0 or (ctx[S_UNIQUE] and _is_unique(ctx, mat, f)):
             return np.int64(UNFIT)
-    return max(np.int64(-1), min(np.int64(200), budget - after))
+    return max(np.int64(-1), budget - after)
 
 
 @inner

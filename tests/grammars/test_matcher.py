@@ -411,3 +411,12 @@ def test_finished_walks_of_hard_schemas_are_valid(name: str, chosen: Modes) -> N
         pytest.skip("that the last free word is taken is seen too late where words have many spellings")
     check_walks(HARD_SCHEMAS[name], chosen, Random(name), 6, finish)
     check_walks(HARD_SCHEMAS[name], chosen, Random(name), 6, finish_in_time)
+
+
+@pytest.mark.parametrize("pattern", ["^([a-z][0-9])+$", "(t|8){4}$", ".*"])
+def test_the_end_of_a_long_pattern_is_reached_in_time(pattern: str) -> None:
+    """Also where it is farther away than any token is long, hundreds of characters."""
+    grammar = compile_json_schema({"type": "string", "pattern": pattern, "minLength": 300})
+    for seed in range(3):
+        text = finish_in_time(Matcher(grammar, BYTES), Random(seed), 7 * seed)
+        assert len(text) >= 302 and re.search(pattern, json.loads(text))
