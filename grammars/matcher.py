@@ -194,11 +194,9 @@ class Matcher:
                 row[eos >> 5] |= np.int32(np.uint32(1 << (eos & 31)).view(np.int32))
             return
         binding = self._binding
-        left = -1
-        if budget is not None:
-            left = self._budget_left(budget)
-        if left < 0 and self._version == binding.version and fill_alone(self._address, row) == _OK:
-            return
+        left = -1 if budget is None else self._budget_left(budget)
+        if left < 0 and self._version == binding.version and not fill_alone(self._address, row):
+            return  # status OK
         with binding.alone:
             if self._version != binding.version:
                 self._attach()
