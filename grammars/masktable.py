@@ -133,7 +133,7 @@ class Binding:
         self._priced: tuple[Int32, ...] = ()
         self._tmp = np.zeros(vocab.words, np.int32)
         self._tests = np.zeros(vocab.words, np.int32)
-        self._room = np.array((0, 0, self.memo.keys.size // 2, 0, 0, 0), np.int64)
+        self._room = np.array((0, 0, self.memo.keys.size // 2, 0, 0, 0, 0), np.int64)
         self.alone = Alone(self._room)
         put_array(self.ctx, at.ROOM, self._room)
         put_array(self.ctx, at.TMP, self._tmp)
@@ -145,6 +145,10 @@ class Binding:
     def nbytes(self) -> int:
         """Bytes of remembered rows and of what finds them."""
         return self.rows.nbytes + 2 * self.memo.keys.nbytes
+
+    def is_last(self, turn: int) -> bool:
+        """Whether no mask was computed since that one: what its kernel said it lacks stands there still."""
+        return bool(turn == self._room[at.R_TURN])
 
     def forget(self) -> bool:
         """Drop all rows; matchers that point to the old arrays keep them alive until their next mask."""

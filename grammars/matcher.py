@@ -195,11 +195,16 @@ class Matcher:
             return
         binding = self._binding
         left = -1 if budget is None else self._budget_left(budget)
-        if left < 0 and self._version == binding.version and not fill_alone(self._address, row):
-            return  # status OK
+        status = at.BUSY
+        if left < 0 and self._version == binding.version:
+            status = fill_alone(self._address, row)
+            if status == _OK:
+                return
         with binding.alone:
             if self._version != binding.version:
                 self._attach()
+            elif status != at.BUSY and binding.is_last(int(self._arena[at.M_TURN])):
+                self._supply(status)
             while (status := fill(self._address, row, left)) != _OK:
                 self._supply(status)
             if left >= 0:

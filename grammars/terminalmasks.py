@@ -490,8 +490,8 @@ class Tier1:
     def _set_reach(self, q: int, found: Open) -> None:
         most, ends = -1, -1
         if self.store.is_counted(q):
-            characters = found.items[:, 2] & 0xFFFFFF
-            most, ends = max(found.reach, int(characters.max(initial=0))), int(characters.max(initial=-1)) + 1
+            ends = int((found.items[:, 2] & 0xFFFFFF).max(initial=-1)) + 1
+            most = max(found.reach, ends - 1)
         self._reach_of(q)[:] = most, ends, found.alike
 
     def _reach_of(self, q: int) -> Int32:

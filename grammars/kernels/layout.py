@@ -89,7 +89,7 @@ CONTEXT = 135
 
 # --- words of the ROOM array, shared by the matchers of a grammar
 R_NEXT, R_ROWS, R_MEMO, R_SPARE, R_LEFT = range(5)  # R_SPARE: where the next short row goes, R_LEFT words of it
-R_BUSY = 5  # 1 while somebody computes masks of the grammar or changes what these are made of
+R_BUSY, R_TURN = 5, 6  # 1 while somebody computes a mask or changes what masks are made of; how many were computed
 
 # --- status codes: negative, so that offsets and counts can share the return value
 OK = 0
@@ -111,8 +111,8 @@ SHORT = 2  # of a memo value: the row is a list of its words that are not 0
 # --- arena header and frames
 M_TOP, M_CUR, M_MARK, M_LOOK, M_LEVEL, M_VOLATILE, M_STATUS, M_ACC, M_FUEL, M_EXACT = range(10)
 M_POS, M_HOLE, M_CHECK, M_TRUST, M_TESTS, M_NEED, M_FRESH, M_PRICED = range(10, 18)
-M_TOUCHED = 18  # how many words of a row a walk wrote to, -1: many
-M_FIRST = 19
+M_TOUCHED, M_TURN = 18, 19  # how many words of a row a walk wrote to, -1: many; which of R_TURN the last mask was
+M_FIRST = 20
 F_KIND, F_SPEC, F_PARENT, F_LEVEL, F_COUNT, F_H1, F_H2, F_FLAGS, F_A, F_B, F_X, F_COST, F_MISS = range(13)
 F_DUTY, F_START, F_WITHIN = range(13, 16)
 F_MORE, F_AROUND, F_BITS = range(16, 19)  # other frames around it; hash of all that is around it

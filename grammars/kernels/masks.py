@@ -384,6 +384,9 @@ def _fill_new(ctx, mat, row, budget, current, cut):
     count, acc = mat[current], mat[current + 1]
     configurations, level, top = current + 2, mat[M_LEVEL], mat[M_TOP]
     mat[M_FUEL] = ctx[S_FUEL]
+    turn = _i64(ctx, ROOM)
+    turn[R_TURN] += 1
+    mat[M_TURN] = turn[R_TURN]
     cheapest = np.int64(FAR)
     for i in range(count):
         cheapest = min(cheapest, mat[mat[configurations + CFG * i + 2] + F_COST])
