@@ -49,7 +49,8 @@ class Alone:
 
     def __init__(self, room: Int64) -> None:
         self._lock = threading.RLock()
-        self._room, self._word, self._depth = room, address(room) + 8 * at.R_BUSY, 0
+        self._room = room  # kept, as `_word` is an address in it
+        self._word, self._depth = address(room) + 8 * at.R_BUSY, 0
         _all.add(self)
 
     def free(self) -> None:

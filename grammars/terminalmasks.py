@@ -18,6 +18,7 @@ from grammars.automaton.arrays import GrowArray, address
 from grammars.automaton.terminals import TerminalStore
 from grammars.bytegroups import BROKEN, CONTINUES, GROUP_OF_BYTE, QUOTING
 from grammars.cfg.terminals import LexTerminal
+from grammars.errors import TokenizerError
 from grammars.kernels import layout as at
 from grammars.kernels.lrcosts import NEVER, terminal_tokens
 from grammars.kernels.tier1 import copy_row, cut, tier1
@@ -39,6 +40,7 @@ _OPEN = 64  # counted states whose tokens' needs are kept: a quarter of a megaby
 _FRESH_STATES = 64  # that a walk may make; where it needs more, it comes back
 _MANY_STATES = 3_000  # of a terminal without competitors: from there on bytes are counted rather than tokens
 _STEPS = 20_000  # for the fewest tokens from a state
+_MOST_NODES = 1 << 24  # of a vocabulary's trie: children are listed as numbers of 24 bits beside their byte
 _LARGE = 4096  # trie nodes below a frontier node: from there on they are not merged with others
 
 
@@ -85,7 +87,8 @@ class Tier1:
         measure_trie(*trie, self._group, work, *counts, path, *self._of_tokens)
         self._next_rare = np.zeros(len(vocab.trie_byte) + 1, np.int32)
         find_next(self._signature, vocab.trie_end, _USUAL, self._next_rare)
-        assert len(vocab.trie_byte) < 1 << 24  # 8 bits of a child are its byte
+        if len(vocab.trie_byte) > _MOST_NODES:
+            raise TokenizerError(f"its tokens have {len(vocab.trie_byte):,} beginnings, more than {_MOST_NODES:,}")
         self._nodes = np.zeros(4 * (len(vocab.trie_byte) + 2), np.int32)
         self._kids = np.zeros(len(vocab.trie_byte), np.int32)
         list_children(trie[0], trie[1], vocab.trie_end, trie[2], trie[3], self._nodes, self._kids)

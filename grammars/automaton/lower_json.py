@@ -223,8 +223,9 @@ class JsonLowering:
             if unique and len(words[b'"']) == 1:
                 hashes[b'"'] = [hash_value(text) for text in dict.fromkeys(free_strings)]
         if words:
-            listed: list[Word] = [(text, self.program.choice(words[text]), None) for text in sorted(words)]
-            number = self.program.hashed([hashes[text] for text in sorted(words)]) if unique else 0
+            texts = sorted(words)
+            listed: list[Word] = [(text, self.program.choice(words[text]), None) for text in texts]
+            number = self.program.hashed([hashes[text] for text in texts]) if unique else 0
             others.insert(0, self.program.trie_node(listed, number))
         return self.program.choice(others)
 

@@ -137,6 +137,14 @@ def _straight_on(ctx, mat, scr, at, out, edge):
 
 
 @inner
+def _begin_narrow(ctx, scr, at, i, merged, one, two, three, four):
+    """From here on only those children of the level at `at`, the first of which is i, whose byte is one of 256 bits."""
+    nodes = _i32(ctx, VNODE)
+    scr[at + W_KIDS] = 0 if merged else _i4(nodes, 4 * i - 4) << 32 | _i4(nodes, 4 * i)
+    scr[at + W_BITS], scr[at + W_BITS + 1], scr[at + W_BITS + 2], scr[at + W_BITS + 3] = one, two, three, four
+
+
+@inner
 def _next_narrow(ctx, scr, at, i, tbyte, tend, merged):
     """The first child from i on, of the level at `at`, whose byte is one of the level's 256 bits; its end: none.
 

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from grammars.kernels.ahead import (
-    MOST_EDGES,
-    _bytes_of_edges,
-    _next_narrow,
-)
+from grammars.kernels.ahead import MOST_EDGES, _begin_narrow, _bytes_of_edges, _next_narrow
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable, _declared_distance, _limit_inside
 from grammars.kernels.entries import _allow, _forbid_subtree
-from grammars.kernels.frames import (
-    _i32,
-    _mix,
-    _u8,
-    _with_property,
-)
+from grammars.kernels.frames import _i32, _mix, _u8, _with_property
 from grammars.kernels.layout import *
 from grammars.kernels.pointers import _i4, _u1
 from grammars.kernels.spelling import _decode
@@ -49,7 +40,7 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
     Walks vocabulary and key trie together. Returns how many trie nodes (listed from WORK on) were decided here.
     """
     tbyte, tend, ttok, dup = _u8(ctx, TBYTE), _i32(ctx, TEND), _i32(ctx, TTOK), _i32(ctx, TDUP)
-    st, ospec, nodes = _i32(ctx, ST), _i32(ctx, OSPEC), _i32(ctx, VNODE)
+    st, ospec = _i32(ctx, ST), _i32(ctx, OSPEC)
     f = scr[at + 2]
     if scr[at + 3] & 0xFFFFFFFF == 0:
         return 0
@@ -71,16 +62,9 @@ def _declared_keys(ctx, mat, scr, at, base, row, budget):
         if scr[level + W_KIDS] == W_UNSEEN:
             scr[level + W_KIDS] = W_EVERY
             if c >> 32 == 0 and _i4(st, 6 * v + 1) <= MOST_EDGES:
-                one, two, three, four = (
-                    np.int64(1) << 34,
-                    np.int64(0),
-                    np.int64(0),
-                    np.int64(0),
-                )  # the quote that ends it
-                one, two, three, four = _bytes_of_edges(ctx, v, ctx[S_ANY] != 0, one, two, three, four)
-                scr[level + W_KIDS] = _i4(nodes, 4 * i - 4) << 32 | _i4(nodes, 4 * i)
-                scr[level + W_BITS], scr[level + W_BITS + 1] = one, two
-                scr[level + W_BITS + 2], scr[level + W_BITS + 3] = three, four
+                quote, none = np.int64(1) << 34, np.int64(0)  # what ends it, besides
+                one, two, three, four = _bytes_of_edges(ctx, v, ctx[S_ANY] != 0, quote, none, none, none)
+                _begin_narrow(ctx, scr, level, i, False, one, two, three, four)
         if scr[level + W_KIDS] != W_EVERY:
             i = _next_narrow(ctx, scr, level, i, tbyte, tend, False)
             if i >= scr[level + W_END]:

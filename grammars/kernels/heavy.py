@@ -13,15 +13,7 @@ from grammars.kernels.cache import inner
 from grammars.kernels.declared import _declared_keys, _path_hash, _repeated_keys
 from grammars.kernels.distance import _affordable, _limit_inside
 from grammars.kernels.entries import _forbid_subtree, _tier1, _unite
-from grammars.kernels.frames import (
-    _i32,
-    _i64,
-    _is_unique,
-    _note,
-    _trie_child,
-    _u8,
-    _with_extra,
-)
+from grammars.kernels.frames import _i32, _i64, _is_unique, _note, _trie_child, _u8, _with_extra
 from grammars.kernels.layout import *
 from grammars.kernels.marks import _mark_all, _mark_exponents, _mark_subtree
 from grammars.kernels.parsed import _set_aside

@@ -384,13 +384,12 @@ def _fill_new(ctx, mat, row, budget, current, cut):
     count, acc = mat[current], mat[current + 1]
     configurations, level, top = current + 2, mat[M_LEVEL], mat[M_TOP]
     mat[M_FUEL] = ctx[S_FUEL]
-    turn = _i64(ctx, ROOM)
-    turn[R_TURN] += 1
-    mat[M_TURN] = turn[R_TURN]
+    room = _i64(ctx, ROOM)
+    room[R_TURN] += 1
+    mat[M_TURN] = room[R_TURN]
     cheapest = np.int64(FAR)
     for i in range(count):
         cheapest = min(cheapest, mat[mat[configurations + CFG * i + 2] + F_COST])
-    room = _i64(ctx, ROOM)
     if room[R_ROWS] <= 0 or room[R_MEMO] < 2 * level + 8:
         ctx[OUT0] = 2 * level + 8
         return NEED_ROOM

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from grammars.kernels.ahead import (
+    _begin_narrow,
     _bytes_ahead,
     _edge_by,
     _goes_straight,
@@ -18,11 +19,7 @@ from grammars.kernels.ahead import (
 from grammars.kernels.cache import inner
 from grammars.kernels.distance import _affordable
 from grammars.kernels.entries import _allow_noted
-from grammars.kernels.frames import (
-    _i32,
-    _trie_child,
-    _u8,
-)
+from grammars.kernels.frames import _i32, _trie_child, _u8
 from grammars.kernels.layout import *
 from grammars.kernels.marks import _mark, _mark_all
 from grammars.kernels.parsed import _begin_walk, _set_aside, _step_parsed
@@ -148,10 +145,7 @@ def _walk(ctx, mat, scr, start, base, count, row, budget, merged):
                 narrow, one, two, three, four = _bytes_ahead(ctx, mat, scr, base, count)
                 scr[at + W_KIDS] = W_EVERY
                 if narrow:
-                    nodes = _i32(ctx, VNODE)
-                    scr[at + W_KIDS] = 0 if merged else _i4(nodes, 4 * i - 4) << 32 | _i4(nodes, 4 * i)
-                    scr[at + W_BITS], scr[at + W_BITS + 1] = one, two
-                    scr[at + W_BITS + 2], scr[at + W_BITS + 3] = three, four
+                    _begin_narrow(ctx, scr, at, i, merged, one, two, three, four)
             if scr[at + W_KIDS] != W_EVERY:
                 i = _next_narrow(ctx, scr, at, i, tbyte, tend, merged)
                 if i >= scr[at + W_END]:

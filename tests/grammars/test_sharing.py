@@ -10,7 +10,16 @@ import time
 import numpy as np
 import pytest
 
-from grammars import BudgetExceeded, Grammar, Matcher, Vocabulary, compile_json_schema, compile_regex
+from grammars import (
+    BudgetExceeded,
+    Grammar,
+    Matcher,
+    TokenizerError,
+    Vocabulary,
+    compile_json_schema,
+    compile_regex,
+    terminalmasks,
+)
 from grammars.kernels import layout as at
 from grammars.kernels.masks import let_go, seize
 
@@ -120,6 +129,15 @@ def test_a_forked_process_does_not_wait_for_threads_that_it_does_not_have() -> N
     assert ended == (child, 0)
     assert seize(alone._word) == 1, "the parent's still hold them"
     let_go(alone._word)
+
+
+def test_a_vocabulary_whose_trie_has_too_many_nodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocab = Vocabulary.from_bytes([bytes((b,)) for b in range(200)] + [b"too many", b""], eos_ids=[201])
+    monkeypatch.setattr(terminalmasks, "_MOST_NODES", len(vocab.trie_byte) - 1)
+    with pytest.raises(TokenizerError, match="208 beginnings, more than 207"):
+        Matcher(compile_regex(PATTERN), vocab)
+    monkeypatch.undo()
+    Matcher(compile_regex(PATTERN), vocab)
 
 
 def test_vocabularies_have_costs_of_their_own() -> None:
