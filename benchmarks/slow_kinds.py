@@ -57,6 +57,8 @@ SLOW: list[Case] = [
     ),
     ("^[a-z ]{100,3000}$", {"type": "string", "pattern": "^[a-z ]{100,3000}$"}, WORDS),
     ("500 optional properties", properties(500), {f"property_{i}": i for i in range(0, 500, 25)}),
+    # of 500 llguidance refuses the first token
+    ("200 optional properties", properties(200), {f"property_{i}": i for i in range(0, 200, 10)}),
     ("maxLength 20000", {"type": "string", "maxLength": 20000}, WORDS),
     ("anyOf of 100 objects", branches(100), [{"kind": f"shared_prefix_{i}", f"value_{i}": "x"} for i in (5, 55, 99)]),
     ("words {0,49}, 300 long", {"type": "string", "pattern": r"^(?:\S+\s+){0,49}\S+$", "maxLength": 300}, WORDS[:200]),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grammars import memory
-from grammars.automaton.arrays import GrowArray, address
+from grammars.automaton.arrays import GrowArray, Moves, address
 from grammars.automaton.terminals import TerminalStore
 from grammars.bytegroups import BROKEN, CONTINUES, GROUP_OF_BYTE, QUOTING
 from grammars.cfg.terminals import LexTerminal
@@ -41,6 +41,7 @@ _FRESH_STATES = 64  # that a walk may make; where it needs more, it comes back
 _MANY_STATES = 3_000  # of a terminal without competitors: from there on bytes are counted rather than tokens
 _STEPS = 20_000  # for the fewest tokens from a state
 _MOST_NODES = 1 << 24  # of a vocabulary's trie: children are listed as numbers of 24 bits beside their byte
+_SHORT = 1024  # bytes of a frontier: up to so many it is its own key
 _LARGE = 4096  # trie nodes below a frontier node: from there on they are not merged with others
 
 
@@ -48,16 +49,23 @@ _LARGE = 4096  # trie nodes below a frontier node: from there on they are not me
 _USUAL = ((1 << (BROKEN + 1)) - 1 | CONTINUES) & ~(QUOTING | 1 << GROUP_OF_BYTE[0x80])
 _NOTHING: UInt16 = np.zeros(0, np.uint16)
 _NO_ITEMS: Int32 = np.zeros(0, np.int32)
+_BEGIN = np.array([0, 0, 0, 1, 0, 0, 0, 0], np.int64)  # `progress` of a walk: one stretch
 
 
 class Open(NamedTuple):
     """What a terminal state without bounds allows."""
 
     row: Int32
-    items: Int32  # the frontier, [items, 3]
+    items: Int32  # the frontier, three words an item
     needs: UInt16  # of each token, or empty
+    labels: int  # of the items, more than the highest one
+    ends: int  # one more than the most characters of an item
     reach: int  # no token takes and leaves due more characters
     alike: int  # a state of the same
+
+    def reaching(self, reach: int) -> Open:
+        """The same for a state whose tokens take and leave due other numbers of characters."""
+        return Open(self.row, self.items, self.needs, self.labels, self.ends, reach, self.alike)
 
 
 def put_array(ctx: Int64, slot: int, array: npt.NDArray[Any]) -> None:
@@ -74,6 +82,7 @@ class Tier1:
         self.trie_end = vocab.trie_end
         # the context has their addresses, and an equal vocabulary may outlive this one
         self._kept = (vocab.trie_byte, vocab.trie_token, vocab.trie_parent, vocab.dup_next)
+        self._moves, self._prices_moved = Moves(), Moves()
         self._clear()
         self._longest = vocab.max_token_bytes
         self.used = 0
@@ -96,7 +105,7 @@ class Tier1:
         self._out = np.zeros(4096, np.int32)
         self.levels = np.zeros(4 * (vocab.max_token_bytes + 3), np.int64)
         self._stretches, self._holes = np.zeros(1 << 14, np.int64), np.zeros(1 << 14, np.int64)
-        self._progress = np.zeros(6, np.int64)
+        self._progress = np.zeros(8, np.int64)
         self.ctx = np.zeros(at.CONTEXT, np.int64)
         first = np.full(256, -1, np.int32)
         child = 1
@@ -105,7 +114,7 @@ class Tier1:
             child = int(vocab.trie_end[child])
         self._root_children = first
         self._generation = np.zeros(1, np.int64)
-        self._known: tuple[int, ...] = ()
+        self._known = 0
         self._fresh: tuple[int, ...] = ()
         self._token_offsets = vocab._offsets.astype(np.int32)
         self._token_bytes = np.frombuffer(vocab._blob, np.uint8)
@@ -143,18 +152,20 @@ class Tier1:
         memory.enlist(self)
 
     def _clear(self) -> None:
+        self._moves.n += 1
+        self._prices_moved.n += 1
         self._built: set[tuple[int, int, int, int]] = set()
         self.table = Table(1024)
-        self.entry = GrowArray(np.int64, 8 * _ENTRIES)
-        self.front = GrowArray(np.int32, 256 * _ENTRIES)
-        self.root1 = GrowArray(np.int32, 4 * _ENTRIES)
-        self.mbyte = GrowArray(np.uint8, 256 * _ENTRIES)
-        self.mend = GrowArray(np.int32, 256 * _ENTRIES)
-        self.mtok = GrowArray(np.int32, 512 * _ENTRIES)
-        self.mlist = GrowArray(np.int32, 256 * _ENTRIES)
-        self.reach = GrowArray(np.int32, 3 << 10, fill=-1)
-        self.tokat = GrowArray(np.int32, 64)
-        self.tokends = GrowArray(np.int32, 64)
+        self.entry = GrowArray(np.int64, 8 * _ENTRIES, moves=self._moves)
+        self.front = GrowArray(np.int32, 256 * _ENTRIES, moves=self._moves)
+        self.root1 = GrowArray(np.int32, 4 * _ENTRIES, moves=self._moves)
+        self.mbyte = GrowArray(np.uint8, 256 * _ENTRIES, moves=self._moves)
+        self.mend = GrowArray(np.int32, 256 * _ENTRIES, moves=self._moves)
+        self.mtok = GrowArray(np.int32, 512 * _ENTRIES, moves=self._moves)
+        self.mlist = GrowArray(np.int32, 256 * _ENTRIES, moves=self._moves)
+        self.reach = GrowArray(np.int32, 3 << 10, -1, self._moves)
+        self.tokat = GrowArray(np.int32, 64, moves=self._prices_moved)
+        self.tokends = GrowArray(np.int32, 64, moves=self._prices_moved)
         self.tokends.extend((0,))
         self._open: dict[tuple[int, bool], Open] = {}
         self._entries: dict[tuple[int, bool], int] = {}
@@ -209,17 +220,13 @@ class Tier1:
 
     def stamp(self) -> tuple[int, ...]:
         """Another one where `refresh` would write something else than before."""
-        store = self.store
-        grown = (store.trans, store.info, store.dist, store.steady, store.need, self.tokat, self.tokends)
-        tables = self.table.place, len(store) if self.tokat.n else 0
-        return int(self._generation[0]), *tables, *[array.address for array in grown]
+        store, prices = self.store, self._prices_moved
+        return self._known, self.table.place, len(store) if self.tokat.n else 0, store.moves.n, prices.n
 
     def _publish(self) -> None:
         """Tell matchers that know older addresses, before they can find an entry that needs the new ones."""
-        grown = (self.entry, self.front, self.root1, self.mbyte, self.mend, self.mtok, self.mlist, self.reach)
-        known = tuple(array.address for array in grown)
-        if known != self._known:
-            self._known = known
+        if self._moves.n != self._known:
+            self._known = self._moves.n
             self._generation[0] += 1
 
     def _merge(self, first: int, ends: list[int]) -> tuple[int, int]:
@@ -375,7 +382,7 @@ class Tier1:
                 entry = self._lexed.entry(q, max(0, -2 - high))
             elif limit != at.NO_LIMIT:
                 found, _ = self._walk(q, due, high, limit)
-                entry = self._enter(found.row, found.items, bare)
+                entry = self._enter(found.row, found.items, found.labels, bare)
             elif due <= 0 and high < 0:
                 entry = self._unbounded(q, bare)
             else:
@@ -412,13 +419,15 @@ class Tier1:
             if rounds == 0:
                 loops = int(self.store.steady.data[6 * q]) & ~CONTINUES
                 plain = known is None and limit == at.NO_LIMIT and loops and not self.store.info.data[q] & at.LABEL
-                self._progress[:] = 0, 0, 0, 1, 0, 1 if plain else 0
-                self._stretches[:4] = 1, self.trie_end[0], q, like
+                self._progress[:] = _BEGIN
+                self._progress[5] = 1 if plain else 0
+                work = self._stretches
+                work[0], work[1], work[2], work[3] = 1, self.trie_end[0], q, like
                 if known is None:
                     row = np.zeros(self.words, np.int32)
                     needs = np.full(32 * self.words, 0xFFFF, np.uint16) if counted else _NOTHING
                 else:
-                    row, old, needs = known.row.copy(), known.items.reshape(-1), known.needs.copy()
+                    row, old, needs = known.row.copy(), known.items, known.needs.copy()
             rounds += 1
             buffers = self._out, self.levels, needs, self._stretches, self._holes, self._progress
             found = int(tier1(self._address, q, low, high, limit, like, horizon, never, old, row, *buffers))
@@ -434,10 +443,13 @@ class Tier1:
                 self._out = np.zeros(6 * found, np.int32)
                 rounds = 0
             else:
-                items = self._out[: 3 * found].reshape(found, 3)
-                items = items[np.argsort(items[:, 0])] if rounds > 1 else items.copy()
-                _, differs, reach, *_ = self._progress.tolist()
-                return Open(row, items, needs, max(reach, 0 if known is None else known.reach), q), differs > 0
+                items = self._out[: 3 * found].copy()
+                if rounds > 1:
+                    items = items.reshape(found, 3)[np.argsort(items[::3])].reshape(-1)
+                _, differs, reach, _, _, _, labels, ends = self._progress.tolist()
+                if known is not None:
+                    reach = max(reach, known.reach)
+                return Open(row, items, needs, labels, ends, reach, q), differs > 0
 
     def _fill_holes(self, size: int) -> None:
         """Compute the rows that were missing in these words of `holes`."""
@@ -461,7 +473,7 @@ class Tier1:
                 base = self._open_row(wide, False)
                 found, differs = self._walk(q, 0, -1, at.NO_LIMIT, False, wide, base)
                 if not differs:
-                    found = Open(base.row, base.items, base.needs, found.reach, base.alike)
+                    found = base.reaching(found.reach)
             elif like == q:
                 found, _ = self._walk(q, 0, -1, at.NO_LIMIT, counted)
             else:
@@ -471,7 +483,7 @@ class Tier1:
                 if horizon < self._longest:
                     found, differs = self._walk(q, 0, -1, at.NO_LIMIT, counted, like, base, horizon)
                 if not differs:
-                    found = Open(base.row, base.items, base.needs, found.reach, base.alike)
+                    found = base.reaching(found.reach)
         self._open[q, counted] = found
         while len(self._open) > _OPEN:
             del self._open[next(iter(self._open))]
@@ -483,7 +495,7 @@ class Tier1:
         if known is None:
             found = self._open_row(q, False)
             if found.alike == q:
-                known = self._enter(found.row, found.items, bare)
+                known = self._enter(found.row, found.items, found.labels, bare)
             else:
                 known = self._unbounded(found.alike, bare)
             self._entries[q, bare] = known
@@ -493,9 +505,10 @@ class Tier1:
     def _set_reach(self, q: int, found: Open) -> None:
         most, ends = -1, -1
         if self.store.is_counted(q):
-            ends = int((found.items[:, 2] & 0xFFFFFF).max(initial=-1)) + 1
+            ends = found.ends
             most = max(found.reach, ends - 1)
-        self._reach_of(q)[:] = most, ends, found.alike
+        reach = self._reach_of(q)
+        reach[0], reach[1], reach[2] = most, ends, found.alike
 
     def _reach_of(self, q: int) -> Int32:
         """The three words of `reach` of a state."""
@@ -517,25 +530,29 @@ class Tier1:
         known = self._cuts.get((alike, low, high, bare))
         if known is None:
             found = self._open_row(alike, high >= 0)
-            row, items = found.row.copy(), found.items.reshape(-1)
-            out = np.zeros(3 * len(found.items), np.int32)
-            kept = int(cut(self._address, found.needs, items, low, high, row, out))
-            known = self._enter(row, out[: 3 * kept].reshape(kept, 3), bare)
+            row, out = found.row.copy(), np.empty(len(found.items), np.int32)
+            kept = int(cut(self._address, found.needs, found.items, low, high, row, out))
+            known = self._enter(row, out[: 3 * kept], found.labels, bare)
             self._cuts[alike, low, high, bare] = known
         return known
 
-    def _enter(self, row: Int32, found: Int32, bare: bool) -> int:
-        """Number of a new entry: a copy of the row, the frontier and the merged tries below it (`bare`: without)."""
-        if bare:
-            found = found[:0]
-        flat = np.zeros(2 * len(found), np.int32)
-        labels = np.zeros(int(found[:, 1].max(initial=-1)) + 3, np.int64)
-        parents = int(sort_frontier(self._address, found.reshape(-1), _LARGE, labels, flat))
-        key = blake2b(flat.data, digest_size=16).digest()
+    def _enter(self, row: Int32, items: Int32, labels: int, bare: bool) -> int:
+        """Number of a new entry: a copy of the row, the frontier (`labels`: more than the highest one) and the merged
+        tries below it (`bare`: without)."""
+        count = len(items) // 3
+        if bare or not count:
+            return self._enter_row(row, 0, 0, 0, 0, 0)
+        front, ends = self.front, np.zeros(labels + 2, np.int64)
+        front.reserve(2 * count)
+        place = front.n
+        parents = int(sort_frontier(self._address, items, _LARGE, ends, front.data[place:]))
+        key = front.data[place : place + 2 * count].tobytes()
+        if len(key) > _SHORT:
+            key = blake2b(key, digest_size=16).digest()
         known = self._fronts.get(key)
         if known is None:
-            first = self.front.extend(flat) // 2
-            known = first, parents, len(flat) // 2, *self._merge(first, labels.tolist())
+            front.n += 2 * count
+            known = place // 2, parents, count, *self._merge(place // 2, ends.tolist())
             self._fronts[key] = known
         return self._enter_row(row, *known)
 

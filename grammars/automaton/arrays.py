@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GrowArray", "address"]
+__all__ = ["GrowArray", "Moves", "address"]
 
 
 def address(array: npt.NDArray[Any]) -> int:
@@ -16,17 +16,28 @@ def address(array: npt.NDArray[Any]) -> int:
     return int(array.__array_interface__["data"][0])
 
 
+class Moves:
+    """How often any of some arrays that grow together, under one lock, has got another address."""
+
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        self.n = 0
+
+
 class GrowArray:
-    """A numpy array with room to spare. `data` may be replaced by `extend`: read it anew after growing."""
+    """A numpy array with room to spare. `data` may be replaced by `extend`: read it anew after growing, which `moves`
+    counts."""
 
-    __slots__ = ("address", "data", "fill", "n")
+    __slots__ = ("address", "data", "fill", "moves", "n")
 
-    def __init__(self, dtype: Any, capacity: int = 64, fill: int = 0) -> None:
+    def __init__(self, dtype: Any, capacity: int = 64, fill: int = 0, moves: Moves | None = None) -> None:
         # pages of zeros cost nothing until they are written to
         self.data: npt.NDArray[Any] = np.full(capacity, fill, dtype) if fill else np.zeros(capacity, dtype)
         self.address = address(self.data)
         self.n = 0
         self.fill = fill
+        self.moves = Moves() if moves is None else moves
 
     def reserve(self, extra: int) -> None:
         """Make room for `extra` more entries."""
@@ -37,13 +48,16 @@ class GrowArray:
             if self.fill:
                 grown[self.n :] = self.fill
             grown[: self.n] = self.data[: self.n]
-            self.data = grown
-            self.address = address(grown)
+            self._move(grown)
 
     def renew(self) -> None:
         """Continue in a copy: who knows the old address sees no later change."""
-        self.data = self.data.copy()
-        self.address = address(self.data)
+        self._move(self.data.copy())
+
+    def _move(self, data: npt.NDArray[Any]) -> None:
+        self.data = data
+        self.address = address(data)
+        self.moves.n += 1
 
     def extend(self, values: Sequence[int] | npt.NDArray[Any]) -> int:
         """Append; returns the index of the first new entry."""

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grammars import memory
-from grammars.automaton.arrays import GrowArray, address
+from grammars.automaton.arrays import GrowArray, Moves, address
 from grammars.automaton.measures import EXPLORED, FAR, Distances, Fewest, Nearest, explored_from, known_distance
 from grammars.automaton.subsets import Subsets, subsets_of
 from grammars.bytegroups import GROUP_OF_BYTE
@@ -108,11 +108,12 @@ class TerminalStore:
         self.max_states = max_states
         rows = min(_ROWS, max_states)
         # memory that nothing was written to yet costs nothing: `_grow` writes what a state begins as
-        self.trans = GrowArray(np.int32, 256 * rows)
-        self.info = GrowArray(np.int32, rows)
-        self.dist = GrowArray(np.int32, 3 * rows)
-        self.need = GrowArray(np.int32, rows)
-        self.steady = GrowArray(np.int64, 6 * rows)
+        self.moves = Moves()
+        self.trans = GrowArray(np.int32, 256 * rows, moves=self.moves)
+        self.info = GrowArray(np.int32, rows, moves=self.moves)
+        self.dist = GrowArray(np.int32, 3 * rows, moves=self.moves)
+        self.need = GrowArray(np.int32, rows, moves=self.moves)
+        self.steady = GrowArray(np.int64, 6 * rows, moves=self.moves)
         self.origin = GrowArray(np.int64, 2 * rows)
         self._grown = (
             (self.trans, 256), (self.info, 1), (self.dist, 3), (self.need, 1), (self.steady, 6), (self.origin, 2)
@@ -478,6 +479,8 @@ class TerminalStore:
         loops, groups, most, *_ = self.steady.data[6 * q : 6 * q + 6].tolist()
         name: Hashable = terminal.anything
         wide = self._shared.get(name, q)
+        if wide == q:
+            return q
         if _LETTERS & ~(loops | (groups if most >= characters else 0)):
             # or where most bytes lead there, as in keys of a few patterns beside all others
             leads = self.trans.data[256 * q : 256 * q + 256]

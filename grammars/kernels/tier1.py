@@ -106,11 +106,12 @@ def tier1(
     work: int64[n, 4], stretches of the trie to walk, ascending: first node, end, state and characters (above 32 bits)
     before it, the other state; of a whole walk (1, N, q, like). holes: as `work`, becomes the nodes at which the row of
     one of the two states was missing; where there are any, the caller computes the rows and calls again with these as
-    work, all else as it is. progress: int64[6]: becomes the number of items; whether anything differs from `like`; a
+    work, all else as it is. progress: int64[8]: becomes the number of items; whether anything differs from `like`; a
     bound on what any token takes and leaves due (of what is not taken over from `like`); [3] is the number of stretches
     in `work`, and [4] becomes that in `holes`; if it has no room for them, nothing is valid: compute and begin anew.
     [5]: 1: a whole walk of a state without label that some groups leave as it is, of which each token may be looked at
-    by itself first; becomes 0, for later calls; 0: else.
+    by itself first; becomes 0, for later calls; 0: else. [6] and [7] become the highest label of an item, and the most
+    characters, each with one added (0: no items).
     An item: node, label, characters (and bit 30 where the terminal cannot go on), in order of nodes where there was no
     second call. Returns the number of items. They may exceed out.size: begin anew with more room.
     """
@@ -131,10 +132,11 @@ def tier1(
     levels[2], levels[3] = 0, 0
     tnext = _i32(ctx, TNEXT)
     others = ctx[S_USUAL] & ~never
+    jumps = leads & ctx[S_USUAL] == 0
     while True:
         # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree; 1: only
         # sub-tries with quoting in them can make a difference, 2: nothing but what leaves q as it is was read so far
-        if levels[4 * depth + 3] == 1:
+        if levels[4 * depth + 3] == 1 or (levels[4 * depth + 3] == 2 and jumps):
             i = min(np.int64(_i4(tnext, i)), levels[4 * depth + 2])
         if depth == 0 and i >= levels[2]:
             while source < old.size and old[source] < i:
@@ -317,6 +319,10 @@ def tier1(
                     source += 3
         i = end
     progress[0], progress[1], progress[2], progress[4] = items, differs, reach, made
+    labels, most = np.int64(0), np.int64(0)
+    for k in range(min(items, out.size // 3)):
+        labels, most = max(labels, out[3 * k + 1] + 1), max(most, (out[3 * k + 2] & 0xFFFFFF) + 1)
+    progress[6], progress[7] = labels, most
     return items
 
 

@@ -111,7 +111,8 @@ def find_next(signature: I64, tend: I32, usual, out: I32):
 
 @kernel
 def sort_frontier(address, items: I32, large, counts: I64, out: I32):
-    """Write node and label of each item [n, 3] to `out` [n, 2]: those with children first, by label, then the others.
+    """Write node and label of each item [n, 3] to `out` ([n, 2] and what follows): those with children first, by label,
+    then the others.
 
     counts: int64 scratch, zero, two more than there are labels: becomes where the items of each label that have
     children end; the last, how many of them have over `large` nodes below. Returns how many have children.
