@@ -88,12 +88,11 @@ class MomentumProcessor(LogitsProcessor):
         self.alpha, self.top_k, self.longest, self.temperature = alpha, top_k, longest, temperature
         self.resistance = resistance
         self.exempt = frozenset(exempt)
-        self._pads: dict[int, int | None] = {}  # by thread
+        self._pads: dict[int, tuple[int | None, int]] = {}  # by thread: what is padded with, length of the last call
 
     def announce(self) -> None:
-        """A new generation begins: what does it pad with?"""
-        pad = getattr(generation_config(), "_pad_token_tensor", None)
-        self._pads[threading.get_ident()] = None if pad is None else int(pad)
+        """A new generation begins, which may pad with another token."""
+        self._pads.pop(threading.get_ident(), None)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """input_ids int64 [rows, length], scores [rows, width] -> scores of the candidates."""
@@ -121,7 +120,12 @@ class MomentumProcessor(LogitsProcessor):
 
     def _unpadded(self, ids: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         """The rows from their first id that is no padding on."""
-        pad = self._pads.get(threading.get_ident())
+        thread, length = threading.get_ident(), ids.shape[1]
+        pad, last = self._pads.get(thread, (None, -1))
+        if length != last + 1:  # in a plain list nobody announces a new generation
+            asked = getattr(generation_config(), "_pad_token_tensor", None)
+            pad = None if asked is None else int(asked)
+        self._pads[thread] = pad, length
         if pad is None:
             return list(ids)
         return [row[int((row != pad).argmax()) :] for row in ids]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import LogitsProcessorList
 
 from processors import ProcessorList
 from processors.errors import GenerationError
@@ -81,13 +82,13 @@ def test_settings_out_of_range(wrong: dict) -> None:
         MomentumProcessor(**wrong)
 
 
-def test_padding_is_no_history() -> None:
+@pytest.mark.parametrize("kind", [ProcessorList, LogitsProcessorList])
+def test_padding_is_no_history(kind: type) -> None:
     """The padding token itself is a candidate, as it is where models pad with EOS."""
-    model, seen = llama(), {}
+    model, seen, processor = llama(), {}, MomentumProcessor()
     for prompts in ([[2, 20, 21]], [[2, 20, 21], [2, 9, 31, 9, 31, 30]]):
         length = max(map(len, prompts))
         ids = torch.tensor([[PAD] * (length - len(each)) + each for each in prompts])
-        processor = MomentumProcessor()
 
         def favoured(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
             scores = scores.clone()
@@ -96,7 +97,7 @@ def test_padding_is_no_history() -> None:
 
         out = model.generate(
             input_ids=ids, attention_mask=(ids != PAD).long(), max_new_tokens=1, do_sample=False, output_scores=True,
-            return_dict_in_generate=True, logits_processor=ProcessorList([favoured, processor]),
+            return_dict_in_generate=True, logits_processor=kind([favoured, processor]),
         )  # fmt: skip
         seen[len(prompts)] = out.scores[0][0]
     torch.testing.assert_close(seen[1], seen[2], atol=1e-4, rtol=1e-4)
