@@ -39,6 +39,23 @@ def test_triton_kernel_gives_the_bits_of_the_definition() -> None:
     check(DEVICE, 120)
 
 
+def test_rows_are_revived_by_whichever_program_is_last() -> None:
+    """Hundreds of launches of many programs a row: a stretch written after the row was revived would show."""
+    random, width = np.random.default_rng(2), 128_256
+    masker = Masker(8, width, width // 32)
+    scores = torch.full((8, width), -torch.inf, device=DEVICE)
+    for step in range(200):
+        masker.before_writing()
+        masker.rows[:] = random.integers(-(2**31), 2**31, masker.rows.shape)
+        scores[0, ::3] = float(step)  # this row lives
+        out, _ = masker.apply(scores)
+        bits = torch.from_numpy(masker.rows.copy()).cuda()
+        allowed = ((bits[:, :, None] >> torch.arange(32, device=DEVICE)) & 1).bool().flatten(1)
+        assert torch.equal(out[1:] == 0, allowed[1:]) and torch.equal(out[1:].isneginf(), ~allowed[1:]), step
+        assert torch.equal(out[0].isneginf(), ~allowed[0] | scores[0].isneginf()), step
+    assert masker._told.tolist() == [0, *[1] * 7]
+
+
 @pytest.mark.parametrize("backend", [None, "plain"])
 def test_rows_may_be_rewritten_as_soon_as_the_masker_says_so(backend: str | None) -> None:
     """Hundreds of steps without a wait for the device: no mask overtakes the copy of the one before."""

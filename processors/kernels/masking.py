@@ -26,7 +26,7 @@ __all__ = ["Masker"]
 _INTEGERS = {2: (torch.int16, np.int16), 4: (torch.int32, np.int32), 8: (torch.int64, np.int64)}
 _storage_uses: Callable[[int], int] | None = getattr(torch._C, "_storage_Use_Count", None)
 
-ApplyRows = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+ApplyRows = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
 @cache
@@ -79,6 +79,7 @@ class Masker:
         self._buffer: _Buffer | None = None
         self._device_rows: torch.Tensor | None = None
         self._device_untouched: torch.Tensor | None = None
+        self._arrived: torch.Tensor | None = None  # for the Triton kernel
         self._copied: Any = None  # CUDA event: the last copy out of the pinned rows
         self._copying = False
         self._revived: torch.Tensor | None = None  # what the last call said, still on the device
@@ -125,7 +126,7 @@ class Masker:
         rows, untouched = self._rows_on(scores.device)
         if self._backend == "triton" or (self._backend is None and scores.device.type == "cuda"):
             if not scores.requires_grad and (kernel := _triton_kernel()) is not None:
-                return kernel(scores, rows, untouched, self._host_revived), worst
+                return kernel(scores, rows, untouched, self._host_revived, self._arrived), worst
         out, self._revived = apply_rows_plain(scores, rows, untouched.bool())
         return out, worst
 
@@ -146,6 +147,7 @@ class Masker:
         if self._device_rows is None or self._device_untouched is None or self._device_rows.device != device:
             self._device_rows = torch.empty_like(self._host_rows, device=device)
             self._device_untouched = self._host_untouched.to(device).view(torch.int8)
+            self._arrived = torch.zeros(self.count, dtype=torch.int32, device=device)
             self._copied = torch.cuda.Event() if device.type == "cuda" else None
         self._device_rows.copy_(self._host_rows, non_blocking=True)
         if self._copied is not None:

@@ -128,11 +128,13 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from processors.kernels.gpu import BLOCK, WARPS, _mask_rows
 for scores in ("*fp32", "*fp16", "*bf16"):
-    signature = {"scores": scores, "rows": "*i32", "untouched": "*i8", "out": scores, "revived": "*i8", "width": "i32",
-                 "words": "i32", "scores_stride": "i64", "BLOCK": "constexpr"}
+    signature = {"scores": scores, "rows": "*i32", "untouched": "*i8", "out": scores, "revived": "*i8",
+                 "arrived": "*i32", "width": "i32", "words": "i32", "scores_stride": "i64", "BLOCK": "constexpr"}
     source = ASTSource(fn=_mask_rows, signature=signature, constexprs={"BLOCK": BLOCK})
     made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": WARPS})
-    assert "st.global" in made.asm["ptx"]
+    ptx = made.asm["ptx"]
+    word = ptx.index("atom.")
+    assert "st.global" in ptx[:word] and "bar.sync" in ptx[ptx.index("st.global"):word], "what is written lies before"
 print("compiled")
 """
 

@@ -7,13 +7,14 @@ import torch
 
 from processors.kernels.plain import apply_rows_plain
 
-WIDTHS = [1, 31, 32, 33, 100, 4095, 16384, 16385, 33000]
+WIDTHS = [1, 31, 32, 33, 100, 4095, 4096, 4097, 33000, 128256]
 
 
 def check(device: str, trials: int) -> None:
     from processors.kernels.gpu import apply_rows_triton
 
     random = np.random.default_rng(5)
+    arrived = torch.zeros(4, dtype=torch.int32, device=device)
     for trial in range(trials):
         count, width = int(random.integers(1, 4)), int(random.choice(WIDTHS))
         words = int(random.choice([(width + 31) // 32, (width + 31) // 32 + 2, max(1, width // 64)]))
@@ -28,7 +29,8 @@ def check(device: str, trials: int) -> None:
         packed, untouched = torch.from_numpy(rows), torch.from_numpy(random.random(count) < 0.3)
         revived = torch.zeros(count, dtype=torch.int8, pin_memory=device == "cuda")
         flags = untouched.view(torch.int8).to(device)
-        got = apply_rows_triton(scores.to(device), packed.to(device), flags, revived).cpu()
+        got = apply_rows_triton(scores.to(device), packed.to(device), flags, revived, arrived).cpu()
+        assert not arrived.any(), trial
         expected, expected_revived = apply_rows_plain(scores, packed, untouched)
         kind = torch.int16 if scores.element_size() == 2 else torch.int32
         assert torch.equal(got.view(kind), expected.contiguous().view(kind)), (trial, width, words, dtype)
