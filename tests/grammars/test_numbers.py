@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from grammars._divisors import Divisors
@@ -166,13 +166,29 @@ def test_no_spelling_overflows_a_double(spelling: str, texts: list[str], low: An
             assert math.isfinite(json.loads(text)), text
 
 
+def reads_within(text: str, limits: dict[str, Any]) -> bool:
+    """Whether the bounds hold for what a reader of JSON makes of a number with a point, too."""
+    low, high, above, below = (
+        None if limits[name] is None else float(limits[name]) if exact(limits[name]) % 1 else int(limits[name])
+        for name in BOUNDS
+    )
+    value = json.loads(text)
+    return (
+        (low is None or value >= low)
+        and (high is None or value <= high)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    )
+
+
+@example({**dict.fromkeys([*BOUNDS, "multiple_of"]), "exclusive_minimum": 1e20}, ["100000000000000000000.1"])
 @given(constraints, st.lists(plain, min_size=10, max_size=30))
 def test_canonical_plain_numbers(limits: dict[str, Any], texts: list[str]) -> None:
     numbers = number_dfa(integer=False, **limits)
     places = 21 if limits["multiple_of"] is None else max(1, -Decimal(str(limits["multiple_of"])).as_tuple().exponent)  # type: ignore[operator]
     for text in texts:
         fits = text != "-0" and len(text.partition(".")[2]) <= places
-        assert accepts(numbers, text) == (fits and obeys(Fraction(text), limits)), text
+        assert accepts(numbers, text) == (fits and obeys(Fraction(text), limits) and reads_within(text, limits)), text
 
 
 @settings(max_examples=max(10, settings().max_examples // 4))
