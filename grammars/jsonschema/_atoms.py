@@ -96,10 +96,14 @@ class ArrayGroup(NamedTuple):
 
 
 class KeySpec(NamedTuple):
-    """Keys that match `pattern` (None: any), are not in `names` and match none of `without`."""
+    """Keys that match `pattern` (None: any), are not in `names` and match none of `without`.
+
+    `names`, each once, in the order in which a schema declares them: they are properties too,
+    and texts keep that order.
+    """
 
     pattern: str | None
-    names: frozenset[str]
+    names: tuple[str, ...]
     without: tuple[str, ...]
 
 

@@ -123,7 +123,7 @@ class Judge:
                 any(self.schema_holds(sid, part) for sid in (asked.sid, *done.matching))
                 for part in value[done.prefix :]
             )
-        spec = KeySpec(None, done.names, tuple(done.patterns))
+        spec = KeySpec(None, tuple(done.names), tuple(done.patterns))
         return all(self.schema_holds(asked.sid, part) for name, part in value.items() if self.key_fits(spec, name))
 
     def key_fits(self, spec: KeySpec, name: str) -> bool:

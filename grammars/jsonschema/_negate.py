@@ -43,7 +43,7 @@ def negate(item: Item) -> Branches:
             index, sid = value
             return ((Atom("minitems", index + 1, where), Atom("item", (index, sid ^ 1), where)),)
         case "names":
-            return ((Atom("badname", (value, frozenset()), where),),)
+            return ((Atom("badname", (value, ()), where),),)
         case "contains":
             sid, low, high = value
             fewer = ((Atom("contains", (sid, 0, low - 1), where),),) if low > 0 else ()
@@ -63,9 +63,9 @@ def _object_group(group: ObjectGroup, where: str) -> Branches:
             branches.append((Atom("required", name, where), Atom("value", (name, sid ^ 1), where)))
     for pattern, sid in group.patterns:
         if sid != TRUE:
-            branches.append((Atom("somekey", (KeySpec(pattern, frozenset(), ()), sid ^ 1), where),))
+            branches.append((Atom("somekey", (KeySpec(pattern, (), ()), sid ^ 1), where),))
     if group.additional != TRUE:
-        spec = KeySpec(None, frozenset(group.properties), tuple(pattern for pattern, _ in group.patterns))
+        spec = KeySpec(None, tuple(group.properties), tuple(pattern for pattern, _ in group.patterns))
         branches.append((Atom("somekey", (spec, group.additional ^ 1), where),))
     return tuple(branches)
 

@@ -461,8 +461,9 @@ def spell_out_keys(branch: list[Atom], atoms: list[Atom], compiler: SchemaCompil
         names, closed, rest = _known(atoms + others, compiler)
         few = _few(kind, value, compiler)
         if few is not None:
-            names, closed = names | set(few), True
-        names = names - value[0].names if kind == "somekey" else names - value[1]
+            names, closed = names | dict.fromkeys(few), True
+        told = value[0].names if kind == "somekey" else value[1]
+        names = dict.fromkeys(name for name in names if name not in told)
         judge = compiler.judge
         result: list[list[Atom]] = []
         for name in sorted(names):
@@ -476,10 +477,10 @@ def spell_out_keys(branch: list[Atom], atoms: list[Atom], compiler: SchemaCompil
                     continue
                 result.extend(spell_out_keys(others + extra, atoms, compiler))
         if kind == "badname":
-            left, impossible = Atom(kind, (value[0], value[1] | names), where), closed
+            left, impossible = Atom(kind, (value[0], (*told, *names)), where), closed
         else:
             spec, sid = value
-            left = Atom(kind, (spec._replace(names=spec.names | names), sid), where)
+            left = Atom(kind, (spec._replace(names=(*told, *names)), sid), where)
             impossible = closed or compiler.ref_of([*rest, sid]) == compiler.NEVER
         if not impossible:
             result.extend([left, *more] for more in spell_out_keys(others, atoms, compiler))
@@ -524,33 +525,34 @@ def _settle(atoms: list[Atom], compiler: SchemaCompiler) -> list[Atom]:
         names, _, rest = _known(others, compiler)
         absent = {atom.value for atom in others if atom.kind == "absent"}
         required = {atom.value for atom in others if atom.kind == "required"}
-        if names | spec.names <= absent | required and (sid == TRUE or compiler.apart.set_empty([*rest, sid ^ 1])):
+        if absent | required >= {*names, *spec.names} and (sid == TRUE or compiler.apart.set_empty([*rest, sid ^ 1])):
             return _settle([*others, Atom("minprops", 1 + len(required), where)], compiler)
     return atoms
 
 
-def _known(atoms: list[Atom], compiler: SchemaCompiler) -> tuple[set[str], bool, list[Sid]]:
-    """Declared names; whether all other keys are forbidden; the schemas of other keys, when no pattern says more."""
-    names: set[str] = set()
+def _known(atoms: list[Atom], compiler: SchemaCompiler) -> tuple[dict[str, None], bool, list[Sid]]:
+    """Declared names, in their order; whether all other keys are forbidden; the schemas of other keys, when no pattern
+    says more."""
+    names: dict[str, None] = {}
     rest: list[Sid] = []
     key_schemas: list[Sid] = []
-    patterns: set[str] = set()
+    patterns: dict[str, None] = {}
     for kind, value, _ in atoms:
         if kind == "group":
-            names.update(value.properties)
-            patterns.update(pattern for pattern, _ in value.patterns)
+            names.update(dict.fromkeys(value.properties))
+            patterns.update((pattern, None) for pattern, _ in value.patterns)
             rest.append(value.additional)
         elif kind in ("required", "absent"):
-            names.add(value)
+            names[value] = None
         elif kind == "value":
-            names.add(value[0])
+            names[value[0]] = None
         elif kind == "names":
             key_schemas.append(value)
     for pattern in patterns:
-        names.update(compiler.languages.few(pattern, _LISTED) or ())
+        names.update(dict.fromkeys(compiler.languages.few(pattern, _LISTED) or ()))
     listed = key_language(key_schemas, compiler)
     if isinstance(listed, list):
-        return names | set(listed), True, []
+        return names | dict.fromkeys(listed), True, []
     if patterns:
         return names, False, []
     return names, FALSE in rest, rest

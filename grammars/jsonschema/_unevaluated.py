@@ -108,7 +108,7 @@ def denied(value: Unevaluated, where: str, nodes: Nodes) -> Item:
     if done.everything:
         return FALSE
     if value.bit == OBJECT:
-        spec = KeySpec(None, done.names, tuple(sorted(done.patterns)))
+        spec = KeySpec(None, tuple(sorted(done.names)), tuple(sorted(done.patterns)))
         return Atom("somekey", (spec, value.sid ^ 1), where)
     return Atom("someitem", (done.prefix, _rest(value, where, nodes) ^ 1), where)
 

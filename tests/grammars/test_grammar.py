@@ -121,6 +121,20 @@ def test_declared_order_is_the_order_of_the_schema() -> None:
     assert not accepts(grammar, b'{"c":2,"b":0,"a":1}')
 
 
+def test_declared_order_is_that_of_a_denied_schema_too() -> None:
+    """Where `oneOf` denies a closed object its names are declared all the same: not in the order of their hashes."""
+    names = [f"{letter}{number}" for number, letter in enumerate("qhzcxomb")]
+    closed = {"type": "object", "properties": dict.fromkeys(names, True), "additionalProperties": False}
+    schema = {
+        "type": "object",
+        "properties": {"first": True, "second": True},
+        "oneOf": [{"properties": {"first": closed}, "required": ["first"]}, {"required": ["second"]}],
+    }
+    grammar = compile_json_schema(schema, property_order="schema", whitespace="compact")
+    inside = ",".join(f'"{name}":0' for name in [*names, "more"])
+    assert accepts(grammar, f'{{"first":{{{inside}}},"second":1}}'.encode())
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
