@@ -417,10 +417,10 @@ class Tier1:
                 self.store.make_room(_FRESH_STATES)
             self._point(self.ctx)
             if rounds == 0:
-                loops = int(self.store.steady.data[6 * q]) & ~CONTINUES
-                plain = known is None and limit == at.NO_LIMIT and loops and not self.store.info.data[q] & at.LABEL
+                plain = known is None and limit == at.NO_LIMIT and not self.store.info.data[q] & at.LABEL
                 self._progress[:] = _BEGIN
-                self._progress[5] = 1 if plain else 0
+                if plain:
+                    self._progress[5] = 2 if int(self.store.steady.data[6 * q]) & ~CONTINUES else 1
                 work = self._stretches
                 work[0], work[1], work[2], work[3] = 1, self.trie_end[0], q, like
                 if known is None:

@@ -46,19 +46,28 @@ def _forbid_below(row, needs, i, end, ttok, dup):
 
 
 @inner
+def _count(count, longest):
+    """Characters as the trie keeps them; of 255 and more a bound, the bytes of the longest token."""
+    return longest if count == 255 else np.int64(count)
+
+
+@inner
 def _leads(trans, group, q, loops):
     """Groups of bytes of which some are alive in state q, but for those that leave it as it is."""
     leads = np.int64(0)
     for b in range(256):
         if _i4(trans, 256 * q + b) >= 0:
-            leads |= np.int64(1) << _u1(group, b)
+            # what begins within a character is no UTF-8 by itself
+            leads |= np.int64(1) << _u1(group, 255 if 0x80 <= b < 0xC0 else b)
+    if _i4(trans, 256 * q + 0xE2) >= 0:
+        leads |= np.int64(1) << _u1(group, 0x80)  # U+2028 begins so too
     return leads & ~loops
 
 
 @inner
 def _scan(ctx, loops, due, row, needs):
     """Allow the tokens that are made of the groups `loops` alone, which leave a state as it is. The characters that any
-    of them takes and leaves due, `due` being those of the state."""
+    of them takes and leaves due, `due` being those of the state; of 255 and more the walk finds out how many."""
     tokens, lengths = carray(_pointer64(ctx[TOKSIG]), (32 * ctx[S_WORDS],)), _u8(ctx, TOKCHARS)
     most, others = np.int64(0), ~loops
     for w in range(ctx[S_WORDS]):
@@ -109,7 +118,7 @@ def tier1(
     work, all else as it is. progress: int64[8]: becomes the number of items; whether anything differs from `like`; a
     bound on what any token takes and leaves due (of what is not taken over from `like`); [3] is the number of stretches
     in `work`, and [4] becomes that in `holes`; if it has no room for them, nothing is valid: compute and begin anew.
-    [5]: 1: a whole walk of a state without label that some groups leave as it is, of which each token may be looked at
+    [5]: 1: a whole walk of a state without label; 2: which some groups leave as it is, so that each token is looked at
     by itself first; becomes 0, for later calls; 0: else. [6] and [7] become the highest label of an item, and the most
     characters, each with one added (0: no items).
     An item: node, label, characters (and bit 30 where the terminal cannot go on), in order of nodes where there was no
@@ -121,22 +130,28 @@ def tier1(
     tchars, tmost = _u8(ctx, TCHARS), _u8(ctx, TMOST)
     tsig, steady = _i64(ctx, TSIG), _i64(ctx, STEADY)
     measured = needs.size > 0
-    # groups that may lead elsewhere: of tokens without any of them one look at each has told all (`_scan`)
+    # groups that may lead elsewhere: of tokens without any of them one look at each has told all (`_scan`), or they are
+    # dead
     group, leads, scanned = _u8(ctx, GROUP), np.int64(0), progress[5]
     if scanned:
         leads = _leads(trans, group, q, steady[6 * q])
         progress[5] = 0
-        progress[2] = max(progress[2], _scan(ctx, steady[6 * q], _i4(need, q), row, needs))
+        if scanned == 2:
+            progress[2] = max(progress[2], _scan(ctx, steady[6 * q], _i4(need, q), row, needs))
     items, source, differs, reach = progress[0], 0, progress[1], progress[2]
     depth, done, made, i = 0, 0, 0, np.int64(0)
     levels[2], levels[3] = 0, 0
     tnext = _i32(ctx, TNEXT)
     others = ctx[S_USUAL] & ~never
-    jumps = leads & ctx[S_USUAL] == 0
+    longest, counted_all = ctx[S_LONGEST], _u1(tmost, 0) < 255
+    jumps = counted_all and leads & ctx[S_USUAL] == 0
+    # up to here lies what begins with a byte that leaves q as it is, while others of its group do not
+    unsure = np.int64(0)
+    counted = np.int64(_i4(info, q) & BOUNDARY != 0)
     while True:
         # a level: terminal state and characters (packed), the other state (-1: dead), end of the subtree; 1: only
         # sub-tries with quoting in them can make a difference, 2: nothing but what leaves q as it is was read so far
-        if levels[4 * depth + 3] == 1 or (levels[4 * depth + 3] == 2 and jumps):
+        if levels[4 * depth + 3] == 1 or (levels[4 * depth + 3] == 2 and jumps and i >= unsure):
             i = min(np.int64(_i4(tnext, i)), levels[4 * depth + 2])
         if depth == 0 and i >= levels[2]:
             while source < old.size and old[source] < i:
@@ -145,17 +160,51 @@ def tier1(
             if done == progress[3]:
                 break
             i, levels[2] = work[4 * done], work[4 * done + 1]
-            levels[0], levels[1], levels[3] = work[4 * done + 2], work[4 * done + 3], 2 * scanned
+            levels[0], levels[1], levels[3] = work[4 * done + 2], work[4 * done + 3], 2 if scanned else 0
             done += 1
             if levels[1] >= 0 and limit == NO_LIMIT and not measured:
                 state, twin = levels[0] & 0xFFFFFFFF, levels[1]
-                taken = np.int64(_u1(tmost, 0))
+                taken = _count(_u1(tmost, 0), longest)
                 if _ensure(ctx, state) and _ensure(ctx, twin) and _is_alike(steady, state, twin, others, taken):
                     levels[3] = 1
                     reach = max(reach, (levels[0] >> 32) + taken + steady[6 * state + 3])
             while source < old.size and old[source] < i:
                 source += 3
             continue
+        if depth == 0 and levels[3] == 2 and counted_all:
+            # as long as bytes leave state q as it is no level is entered
+            most = np.int64(-1)
+            while i < levels[2]:
+                if i >= unsure:
+                    if jumps:
+                        i = min(np.int64(_i4(tnext, i)), levels[2])
+                        if i == levels[2]:
+                            break
+                    if tsig[i] & leads == 0:
+                        i = np.int64(_i4(tend, i))
+                        continue
+                b = _u1(tbyte, i)
+                following = _i4(trans, 256 * q + b)
+                if following == q:
+                    token = _i4(ttok, i)
+                    most = max(most, counted * _u1(tchars, i))
+                    if (steady[6 * q] >> _u1(group, b)) & 1 == 0:
+                        unsure = max(unsure, np.int64(_i4(tend, i)))
+                    if token >= 0:
+                        _allow(row, token, dup)
+                        if measured:
+                            _demand(needs, token, counted * _u1(tchars, i) + _i4(need, q), dup)
+                    i += 1
+                elif following == -1:
+                    i = np.int64(_i4(tend, i))
+                else:
+                    break
+            if most >= 0:
+                reach = max(reach, most + _i4(need, q))
+            if i >= levels[2]:
+                continue
+            begun = 0 if 0x80 <= _u1(tbyte, i) < 0xC0 else 1
+            levels[0] = q | (counted * (_u1(tchars, i) - begun) << 32)
         if i >= levels[4 * depth + 2]:
             depth -= 1
             continue
@@ -166,11 +215,13 @@ def tier1(
         while source < old.size and old[source] < i:
             items = _put_item(out, items, old[source], old[source + 1], old[source + 2])
             source += 3
-        if _u1(tmost, i) <= horizon:
+        if _count(_u1(tmost, i), longest) <= horizon:
             i = end
             continue
         if limit == NO_LIMIT:
-            groups, taken = tsig[i], _u1(tmost, i) - _u1(tchars, i) + 1
+            groups, taken = tsig[i], longest
+            if _u1(tmost, i) < 255:
+                taken = np.int64(_u1(tmost, i) - _u1(tchars, i) + 1)
             loops = groups & ~steady[6 * state] == 0
             most = steady[6 * state + 2]
             is_free = groups & ~steady[6 * state + 1] == 0 and taken <= most and not measured
@@ -181,7 +232,7 @@ def tier1(
             if twin == state:
                 i = end
                 continue
-            if levels[4 * depth + 3] == 2 and groups & leads == 0:
+            if levels[4 * depth + 3] == 2 and groups & leads == 0 and i >= unsure and _u1(tmost, i) < 255:
                 i = end
                 continue
             if twin >= 0:
@@ -213,6 +264,7 @@ def tier1(
             unstepped = False
             if loops:
                 unstepped = high < 0 or characters + taken + _i4(need, state) <= high
+                unstepped = unstepped and (not measured or _u1(tmost, i) < 255)
                 if unstepped and measured:
                     due = characters + 1 + _i4(need, state) - _u1(tchars, i)
                     for j in range(i, end):
@@ -306,7 +358,9 @@ def tier1(
                 if levels[level - 1] == 2 and following == q and (steady[6 * q] >> _u1(group, b)) & 1:
                     levels[level + 3] = 2
                 if partner >= 0 and limit == NO_LIMIT and not measured:
-                    taken = np.int64(_u1(tmost, i) - _u1(tchars, i))
+                    taken = longest
+                    if _u1(tmost, i) < 255:
+                        taken = np.int64(_u1(tmost, i) - _u1(tchars, i))
                     if _is_alike(steady, following, partner, others, taken):
                         levels[level + 3] = 1
                         reach = max(reach, characters + taken + steady[6 * following + 3])

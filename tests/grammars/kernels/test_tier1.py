@@ -304,11 +304,31 @@ PIECES = (b"a", b"b", b"!", b'"', b"\\n", b"\n", "é".encode(), b"\xe2\x80\xa8",
           "あ".encode(), "😀".encode(), b"\xe2", b"\xe2\x80", b"\xf0\x9f", b"\x80", b"\xff")  # fmt: skip
 
 
-def mixed(seed: int) -> tuple[Vocabulary, list[bytes | None]]:
-    """Tokens of whole characters, parts of them and what is no UTF-8."""
+def mixed(seed: int, *more: bytes) -> tuple[Vocabulary, list[bytes | None]]:
+    """Tokens of whole characters, parts of them and what is no UTF-8, and of more pieces."""
     draw = random.Random(seed)
-    entries: list[bytes | None] = [b"".join(draw.choices(PIECES, k=draw.randint(1, 4))) for _ in range(150)]
+    entries: list[bytes | None] = [b"".join(draw.choices(PIECES + more, k=draw.randint(1, 4))) for _ in range(150)]
     return Vocabulary.from_bytes([*entries, None], [len(entries)]), [*entries, None]
+
+
+@pytest.mark.parametrize("longest", [4, 300])
+@pytest.mark.parametrize(
+    "pattern",
+    ["^[a-y]*$", "^[a-z]*$", "^[a-c]{0,280}$", "^(?:[a-f]{0,280}-){0,2}$", "^[b-z\\u2028]{1,9}$", "^[1-9A-HJ-NP-Zb]+$",
+     "^(?:[a-m]|\\u0400)*z?$", "^[\\u2028xé]*$", "^[a-f\\u2028]*$", "^(?:[a-m]+[n-z])*$", "^[^b-n]{2,}$", "^[a!]*z$"],
+)  # fmt: skip
+def test_states_that_some_bytes_of_a_group_leave_as_they_are(pattern: str, longest: int) -> None:
+    """Whole groups and parts of them are read in a row without entering a level; beyond 255 characters they are not."""
+    store = store_of({"type": "string", "pattern": pattern}, "compact", "canonical")
+    letters = (b"c", b"n", b"z", b"1", b"0", b"AB", "Ѐ".encode(), b"\xd0")
+    _, entries = mixed(3, *letters, *((b"c" * longest,) if longest > 4 else ()))
+    entries[:4] = b"cn" * 5, "d\u2028".encode(), "e\u2028e".encode(), b"c" * longest
+    vocab = Vocabulary.from_bytes(entries, [len(entries) - 1])
+    q = next(q for q in range(len(store)) if getattr(store.owner_of(q), "chars", None) and is_pattern(store, q))
+    assert store.count(q)
+    for state in sorted({q, *(int(t) for t in row_of(store, q) if t >= 0)}):
+        for low, high in ((0, -1), (2, 7), *((0, most) for most in (1, 2, 3, 4, 5, 6, 8, 9, 280))):
+            check(vocab, entries, store, state, low, high)
 
 
 @pytest.mark.parametrize("pattern", ["^.*a.{3}$", "^[^!]*$", "^[\\s\\S]*a$", "^[^\\u2028é]*.$"])
