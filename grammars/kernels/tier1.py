@@ -185,7 +185,7 @@ def tier1(
                         continue
                 b = _u1(tbyte, i)
                 following = _i4(trans, 256 * q + b)
-                if following == q:
+                if following == q and not 0x80 <= b < 0xC0:  # of the trie's characters those begin none
                     token = _i4(ttok, i)
                     most = max(most, counted * _u1(tchars, i))
                     if (steady[6 * q] >> _u1(group, b)) & 1 == 0:
