@@ -17,7 +17,8 @@ def address(array: npt.NDArray[Any]) -> int:
 
 
 class Moves:
-    """How often any of some arrays that grow together, under one lock, has got another address."""
+    """How often any of some arrays that grow together, under one lock, has got another address: asked at each new state
+    of a terminal, where to compare all addresses would cost as much as the rest of the question."""
 
     __slots__ = ("n",)
 

@@ -102,7 +102,7 @@ class TableTerminal:
 
 
 class TerminalStore:
-    """Terminal states of many grammars. Arrays are replaced when they grow; `version` tells when."""
+    """Terminal states of many grammars. Arrays are replaced when they grow; `moves` counts it."""
 
     def __init__(self, max_states: int = _MAX_STATES) -> None:
         self.max_states = max_states

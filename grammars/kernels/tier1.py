@@ -46,9 +46,10 @@ def _forbid_below(row, needs, i, end, ttok, dup):
 
 
 @inner
-def _count(count, longest):
-    """Characters as the trie keeps them; of 255 and more a bound, the bytes of the longest token."""
-    return longest if count == 255 else np.int64(count)
+def _below(tmost, tchars, i, longest):
+    """A bound on the characters that begin below node i: of 255 and more the trie does not tell, and the bytes of the
+    longest token are one."""
+    return longest if _u1(tmost, i) == 255 else np.int64(_u1(tmost, i) - _u1(tchars, i))
 
 
 @inner
@@ -164,7 +165,7 @@ def tier1(
             done += 1
             if levels[1] >= 0 and limit == NO_LIMIT and not measured:
                 state, twin = levels[0] & 0xFFFFFFFF, levels[1]
-                taken = _count(_u1(tmost, 0), longest)
+                taken = _below(tmost, tchars, np.int64(0), longest)
                 if _ensure(ctx, state) and _ensure(ctx, twin) and _is_alike(steady, state, twin, others, taken):
                     levels[3] = 1
                     reach = max(reach, (levels[0] >> 32) + taken + steady[6 * state + 3])
@@ -215,13 +216,12 @@ def tier1(
         while source < old.size and old[source] < i:
             items = _put_item(out, items, old[source], old[source + 1], old[source + 2])
             source += 3
-        if _count(_u1(tmost, i), longest) <= horizon:
+        below = _below(tmost, tchars, i, longest)
+        if _u1(tchars, i) + below <= horizon:
             i = end
             continue
         if limit == NO_LIMIT:
-            groups, taken = tsig[i], longest
-            if _u1(tmost, i) < 255:
-                taken = np.int64(_u1(tmost, i) - _u1(tchars, i) + 1)
+            groups, taken = tsig[i], below + 1
             loops = groups & ~steady[6 * state] == 0
             most = steady[6 * state + 2]
             is_free = groups & ~steady[6 * state + 1] == 0 and taken <= most and not measured
@@ -358,12 +358,9 @@ def tier1(
                 if levels[level - 1] == 2 and following == q and (steady[6 * q] >> _u1(group, b)) & 1:
                     levels[level + 3] = 2
                 if partner >= 0 and limit == NO_LIMIT and not measured:
-                    taken = longest
-                    if _u1(tmost, i) < 255:
-                        taken = np.int64(_u1(tmost, i) - _u1(tchars, i))
-                    if _is_alike(steady, following, partner, others, taken):
+                    if _is_alike(steady, following, partner, others, below):
                         levels[level + 3] = 1
-                        reach = max(reach, characters + taken + steady[6 * following + 3])
+                        reach = max(reach, characters + below + steady[6 * following + 3])
                 i += 1
                 continue
             if partner >= 0:

@@ -30,9 +30,10 @@ from processors.stage import Stage
 __all__ = ["MomentumProcessor", "repetition"]
 
 Resistance = Callable[[int], float]
+Ids = npt.NDArray[np.int64]
 
 
-def repetition(history: npt.NDArray[np.int64], token: int, longest: int) -> int:
+def repetition(history: Ids, token: int, longest: int) -> int:
     """l(v): 0 if `token` is not in `history` [n], else the longest i <= `longest` whose i-gram it would repeat."""
     places = np.flatnonzero(history == token)
     if not len(places):
@@ -88,7 +89,7 @@ class MomentumProcessor(LogitsProcessor):
         self.alpha, self.top_k, self.longest, self.temperature = alpha, top_k, longest, temperature
         self.resistance = resistance
         self.exempt = frozenset(exempt)
-        self._pads: dict[int, tuple[int | None, int]] = {}  # by thread: what is padded with, length of the last call
+        self._pads: dict[int, tuple[int | None, Ids]] = {}  # by thread: what is padded with, the last call's ids
 
     def announce(self) -> None:
         """A new generation begins, which may pad with another token."""
@@ -118,14 +119,14 @@ class MomentumProcessor(LogitsProcessor):
         alone = (scores > -torch.inf).sum(dim=-1, keepdim=True) <= 1
         return torch.where(alone, scores, out)
 
-    def _unpadded(self, ids: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    def _unpadded(self, ids: Ids) -> list[Ids]:
         """The rows from their first id that is no padding on."""
-        thread, length = threading.get_ident(), ids.shape[1]
-        pad, last = self._pads.get(thread, (None, -1))
-        if length != last + 1:  # in a plain list nobody announces a new generation
+        thread = threading.get_ident()
+        pad, last = self._pads.get(thread, (None, None))
+        if last is None or not np.array_equal(ids[:, :-1], last):  # in a plain list nobody announces a new generation
             asked = getattr(generation_config(), "_pad_token_tensor", None)
             pad = None if asked is None else int(asked)
-        self._pads[thread] = pad, length
+        self._pads[thread] = pad, ids
         if pad is None:
             return list(ids)
         return [row[int((row != pad).argmax()) :] for row in ids]
